@@ -7,13 +7,11 @@ pickled. Two errors of one class with equal fields are equal, so that tests can 
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import TYPE_CHECKING, ClassVar, Self
+from datetime import timedelta
+from decimal import Decimal
+from typing import ClassVar, Self
 
 import attrs
-
-if TYPE_CHECKING:
-    from datetime import timedelta
-    from decimal import Decimal
 
 
 class OpsLifecycleError(Exception):
