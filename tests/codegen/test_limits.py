@@ -326,3 +326,13 @@ def test_a_search_tries_a_parameter_that_rules_compare_only_as_a_field() -> None
     assert scenario.values.chosen["most"] == [0, 69, 70, 71]
     # It is never computed from itself, so it ends by itself.
     assert "gate.most" not in {each.name for each in scenario.bounds}
+
+
+def test_a_search_goes_on_from_a_counter_that_starts_high() -> None:
+    """The bound of a number is some steps beyond its initial value: else nothing is reached."""
+    field = "registry:\n  made: {{type: int, initial: '{}', summary: How many.}}\n\nerrors:\n"
+    counters = [("errors:\n", field.format(start)) for start in (0, 50)]
+    counted = ("  to: locked\n", "  to: locked\n  update: {registry.made: registry.made + 1}\n")
+    programs = [program_of(variant(counter, counted), "m.yaml") for counter in counters]
+    found = [verification.searched(scenarios(program)[0])[0] for program in programs]
+    assert found[0].states == found[1].states > 10

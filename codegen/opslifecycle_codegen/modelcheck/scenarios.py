@@ -13,6 +13,8 @@ from opslifecycle_codegen.analysis.scenario_rules import (
     DROP_BARRIER,
     DROP_WATCH,
 )
+from opslifecycle_codegen.ir import expr as nodes
+from opslifecycle_codegen.ir.expr import Expression
 from opslifecycle_codegen.ir.feeds import feeds_transitions
 from opslifecycle_codegen.ir.program import Bulk, Choice, Command, Program
 from opslifecycle_codegen.ir.times import command_reads_now, literals, time_fields
@@ -156,12 +158,20 @@ def _bounds(
                 furthest = representatives.furthest(source)
                 if furthest is None and path not in given:
                     continue
-                most = given.get(path, max(COUNTS_MAX, furthest or 0))
+                start = (program.initial if of_record else program.registry_initial).get(name)
+                most = given.get(path, max(_beyond(start), furthest or 0))
                 if path in declared.bounds:
                     most *= 10**type.required.places
                 least = -most if type.required.range[0] < 0 else None
                 bounds.append(Bound(path, of_record, place, least, most))
     return tuple(bounds)
+
+
+def _beyond(start: Expression | None) -> int:
+    """Return the default bound of a number that starts with a value: some steps from there."""
+    if not isinstance(start, nodes.Literal) or type(start.value) is not int:
+        return COUNTS_MAX
+    return COUNTS_MAX + max(0, start.value)
 
 
 def _calls(
