@@ -205,10 +205,7 @@ class CompletionFeedGapError(OpsLifecycleError):
 
 
 class TransactionEndedError(OpsLifecycleError):
-    """A command of a transaction whose block has ended, which would have no effect.
-
-    Call the method of the registry, or begin another transaction.
-    """
+    """A command of a transaction whose block has ended, which would have no effect."""
 
     template = "the transaction has ended: call the registry, or begin another transaction"
 

@@ -20,6 +20,7 @@ MACHINES = [
     ROOT / "machine/ops_lifecycle.yaml",
     *sorted((ROOT / "examples").glob("*/machine/*.yaml")),
     ROOT / "tests/codegen/invoice.yaml",
+    ROOT / "tests/codegen/job.yaml",
 ]
 
 

@@ -46,7 +46,7 @@ FEATURES = [
     "stamped: terminal", "time of a command", "status property", "step of an end: if",
     "step of an end: update",
     "step property", "update: bool", "update: closed set", "update: decrement",
-    "unique: all", "unique: live", "update: increment", "update: str", "watch",
+    "parent", "unique: all", "unique: live", "update: increment", "update: str", "watch",
     "async registry", "rejected transaction",
     "cursor cache", "eventually", "field of a value: always",
     "field of a value: checked by a guard", "field of a value: default",

@@ -13,7 +13,7 @@ from tests.random_machines.picking import Pick
 from tests.random_machines.pruning import pruned
 from tests.random_machines.shaping import Shaping
 from tests.random_machines.timing import Timing
-from tests.random_machines.unique_keys import add_keys
+from tests.random_machines.unique_keys import add_keys, add_parent
 from tests.random_machines.working import Working
 
 
@@ -74,7 +74,6 @@ class Features:
         self._erase()
         self._snapshot()
         self._listing()
-        add_keys(self.b)
         self._classifiers()
         self._properties()
 
@@ -448,6 +447,9 @@ def build(number: int) -> tuple[Tree, frozenset[str]]:
     details.replacing()
     Timing(builder, Pick(-1 - number - 2 * _LATER)).add()
     Shaping(builder, Pick(-1 - number - _LATER), commands.effects).add()
+    apart = Pick(-1 - number - _LATEST)
+    add_parent(builder, apart)
+    add_keys(builder, apart)
     latest = Pick(number + _LATEST)
     details.defaults(latest)
     details.identifiers(latest)

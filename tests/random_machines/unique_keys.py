@@ -7,12 +7,13 @@ from typing import Any
 from opslifecycle_codegen.ir.program import Program, UniqueKey
 
 from tests.random_machines.building import Builder
+from tests.random_machines.picking import Pick
 from tests.random_machines.values import Values
 
 
-def add_keys(b: Builder) -> None:
+def add_keys(b: Builder, pick: Pick) -> None:
     """Add unique keys of fields that begin with a value and are mostly never updated."""
-    if not b.apart.chance(30):
+    if not pick.chance(30):
         return
     updated = {str(key) for part in _updates(b.tree) for key in part}
     scalars = {"str", "int", "bool", "datetime", b.id, *b.shapes.ids, *b.shapes.enums}
@@ -22,21 +23,40 @@ def add_keys(b: Builder) -> None:
         if "initial" in field and str(b.fields.get(name, "")).removesuffix(" | None") in scalars
     ]  # fmt: skip
     constant = [name for name in begun if f"{b.entity}.{name}" not in updated]
-    fields = b.apart.some(constant if b.apart.chance(95) else begun, 2)
+    fields = pick.some(constant if pick.chance(95) else begun, 2)
     if not fields:
         return
     name = b.words.name()
-    b.tree["errors"][f"{name}_held"] = {
+    b.tree["errors"]["key_held"] = {
         "class": b.words.type("Error"), "fields": {"holder": b.id}, "message": "{holder} has it",
     }  # fmt: skip
-    among = b.apart.one([{}, {"among": "live"}, {"among": "all"}])
+    among = pick.one([{}, {"among": "live"}, {"among": "all"}])
     b.tree["unique"] = {
         name: {
             "summary": b.words.text(), "fields": fields,
-            "error": {f"{name}_held": {"holder": "existing"}}, **among,
+            "error": {"key_held": {"holder": "existing"}}, **among,
         }
     }  # fmt: skip
     b.has("unique: live" if among == {"among": "live"} else "unique: all")
+
+
+def add_parent(b: Builder, pick: Pick) -> None:
+    """Add a parent, which every method that creates a record is told, or mostly."""
+    if not pick.chance(20):
+        return
+    name, create = b.words.name(), b.tree["create"]
+    type = f"{b.id} | None" if pick.chance(80) else b.id
+    create["params"][name] = type
+    for words in create["methods"].values():
+        if type == b.id or pick.chance(80):
+            words.append(name)
+    b.tree["fields"][name] = {"type": type, "initial": name}
+    b.fields[name] = type
+    b.tree["errors"]["without_parent"] = {
+        "class": b.words.type("Error"), "fields": {"parent": type}, "message": "no {parent}",
+    }  # fmt: skip
+    b.tree["parent"] = {"field": name, "error": {"without_parent": {"parent": name}}}
+    b.has("parent" if type != b.id else "parent of each")
 
 
 def _updates(tree: Any) -> Any:

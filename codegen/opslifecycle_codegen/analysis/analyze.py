@@ -18,6 +18,7 @@ from opslifecycle_codegen.analysis.listing import listed
 from opslifecycle_codegen.analysis.migrations import migrations_of
 from opslifecycle_codegen.analysis.milestones import with_outcome
 from opslifecycle_codegen.analysis.overlaps import analyze_guards
+from opslifecycle_codegen.analysis.parents import Parents
 from opslifecycle_codegen.analysis.placement import EVICT_RECORDS, counters, placed
 from opslifecycle_codegen.analysis.range_guards import with_guards
 from opslifecycle_codegen.analysis.ranges import find_ranges
@@ -93,6 +94,7 @@ class _Analyzer:
         self._resolver = Resolver(machine, diagnostics)
         self._symbols = self._resolver.run()
         self._commands = Commands(machine, self._symbols, self._resolver, diagnostics)
+        self._parents = Parents(machine, self._symbols, self._commands, diagnostics)
         self._keys = UniqueKeys(machine, self._symbols, self._commands, diagnostics)
 
     def run(self) -> Program:
@@ -111,7 +113,7 @@ class _Analyzer:
             machine, self._symbols, commands, actions, self._compile, self._diagnostics
         )
         initial = self._starts(create)
-        create, unique = self._keys.claimed(create, initial)
+        create, unique = self._keys.claimed(self._parents.asked(create, initial), initial)
         program = Program(
             machine=machine,
             symbols=self._symbols,

@@ -9,6 +9,7 @@ from opslifecycle_codegen.analysis.commands import Commands
 from opslifecycle_codegen.analysis.history import transition_class
 from opslifecycle_codegen.analysis.listing import check_pages
 from opslifecycle_codegen.analysis.name_rules import check_create, check_names
+from opslifecycle_codegen.analysis.parents import check_parent
 from opslifecycle_codegen.analysis.resolve import Resolver
 from opslifecycle_codegen.analysis.scenario_rules import check_slices
 from opslifecycle_codegen.analysis.stamps import check_stamps
@@ -33,6 +34,7 @@ def check(
     rules.recovery()
     check_slices(program, diagnostics)
     check_unique(program, diagnostics)
+    check_parent(program, diagnostics)
     check_stamps(program.machine, program.symbols, diagnostics)
     check_times(program, diagnostics)
     check_pages(program, diagnostics)

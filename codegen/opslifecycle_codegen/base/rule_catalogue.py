@@ -56,7 +56,7 @@ RULES = {
     "terminal-start": "A record cannot be created in a terminal status.",
     "terminal-exit": "An action leads out of a terminal status.",
     "replaced-record": "A guard of `create` must reject an id that a record has already.",
-    "changing-key": "A unique key has a field that changes after the record is created.",
+    "changing-key": "The field of a unique key or of a parent changes after its record is created.",
     "live-erase": "`erase` is only for terminal statuses; a live record can be rolled back.",
     "legality": "A guard tests the status, which the compiler does for every action.",
     "deferred-write": "The write of an action cannot be deferred: a crash would break a promise.",

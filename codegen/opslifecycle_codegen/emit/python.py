@@ -122,10 +122,8 @@ class Printer:
                 return branches[0] if branches[0] == branches[2] else layout.conditional(*branches)
             case expr.Construct(variant=variant, arguments=arguments):
                 return layout.called(variant, [self.code(each) for each in arguments])
-            case expr.Holder(method=method, keys=keys):
-                codes = [self.code(each) for each in keys]
-                whole = codes[0] if len(codes) == 1 else layout.called("", codes)
-                return layout.called(f"{self.registry}.{key_index(method)}.get", [whole])
+            case expr.Holder() | expr.IsLive():
+                return self._of_another(tree)
             case expr.Quantified():
                 return self._quantified(tree)
         return self._test(tree)
@@ -146,6 +144,14 @@ class Printer:
         ):
             return f"{target.text} {value.operator}= ", self.code(value.right)
         return f"{target.text} = ", self.code(value)
+
+    def _of_another(self, tree: expr.Holder | expr.IsLive) -> Code:
+        """Return what a command reads of another record than its own."""
+        if isinstance(tree, expr.IsLive):
+            return layout.called(f"{self.registry}._is_live", [self.code(tree.id)])
+        codes = [self.code(each) for each in tree.keys]
+        whole = codes[0] if len(codes) == 1 else layout.called("", codes)
+        return layout.called(f"{self.registry}.{key_index(tree.method)}.get", [whole])
 
     # Kinds of nodes -----------------------------------------------------------------------------
 

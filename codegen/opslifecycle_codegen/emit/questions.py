@@ -47,6 +47,8 @@ class QuestionLowering(MethodLowering):
             methods.append(self._barrier())
         if self._machine.history is not None:
             methods.append(self._history_of())
+        if self._machine.parent is not None:
+            methods.append(self._is_live())
         methods += [self._holder(key) for key in program.unique]
         methods += [self._rejection(each) for each in self._beginnings]
         commands = {
@@ -76,6 +78,15 @@ class QuestionLowering(MethodLowering):
         doc = self._doc("Return the last transitions of a record; none without a record.")
         returns = f"tuple[{self._names.transition}, ...]"
         return self._method("history_of", [f"id: {self._names.id}"], returns, doc, body)
+
+    def _is_live(self) -> Method:
+        entity = self._entity
+        body = [
+            f"{entity} = self.records.get(id)",
+            f"return {entity} is not None and not {entity}.status.terminal",
+        ]
+        doc = self._doc("Return whether a live record has an id.")
+        return self._method("_is_live", [f"id: {self._names.id}"], "bool", doc, body)
 
     def _holder(self, key: UniqueKey) -> Method:
         keys = KeyLowering(self._program.unique, self._entity, self._width)

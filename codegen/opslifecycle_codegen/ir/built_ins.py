@@ -7,6 +7,9 @@ from opslifecycle_codegen.ir.types import FLOAT, INT, STR, Type
 #: The built-in guard that tests whether the status allows the action.
 LEGAL_STATUS = "legal_status"
 
+#: The built-in guard of `create` that tests whether the parent is live.
+LIVE_PARENT = "live_parent"
+
 #: Effects that the shell applies, each with the feature that places it.
 BUILT_IN_EFFECTS = {
     "append_to_feed": "`feed`, and `feed: {when: …}` says which records get an entry",

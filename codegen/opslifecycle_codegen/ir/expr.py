@@ -246,6 +246,14 @@ class Holder(Expression):
 
 
 @frozen
+class IsLive(Expression):
+    """Whether a live record has an id; `found` says the same of the records, one by one."""
+
+    id: Expression
+    found: Quantified
+
+
+@frozen
 class Refusal:
     """The error of a rejected command: its class and its fields in order."""
 

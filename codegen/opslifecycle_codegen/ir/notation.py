@@ -57,6 +57,8 @@ def notation(tree: Expression) -> str:
             return f"{chosen} else {_within(otherwise, _CHOICE)}"
         case expr.Construct(variant=variant, arguments=arguments):
             return f"{variant}({_listed(arguments)})"
+        case expr.IsLive(id=id):
+            return f"is_live({notation(id)})"
         case expr.Holder(method=method, keys=keys):
             return f"{method}({_listed(keys)})"
         case expr.Quantified(function=function, element=element, loops=loops):

@@ -139,7 +139,7 @@ class Evaluator:
                 return Term(lambda names: -of(names))
             case nodes.Construct():
                 return self._construct(tree)
-            case nodes.Holder(found=found):
+            case nodes.Holder(found=found) | nodes.IsLive(found=found):
                 return self._term(found)
             case nodes.Quantified(function=function, element=element, loops=loops):
                 values, counted = self._values(element, loops), _FUNCTIONS[function]

@@ -52,6 +52,14 @@ class Unique(Declared):
 
 
 @frozen(kw_only=True)
+class Parent(Declared):
+    """The field with the id of a record's parent, which is live when the record is created."""
+
+    field: Name
+    error: Refusal
+
+
+@frozen(kw_only=True)
 class Guard(Declared):
     """A condition of a command, and the rejection if it is false."""
 

@@ -45,6 +45,7 @@ _SECTIONS: dict[str, dict[str, str]] = {
         "values": "Immutable values and tagged unions.",
         "fields": "The fields of a record, beside its id and status.",
         "unique": "Keys that no two records share, each called like the method that finds it.",
+        "parent": "The field with a record's parent, which must be live when a child is created.",
         "settings": "Keyword parameters of the registry's constructor.",
         "registry": "The fields of the registry as a whole.",
         "effects": "Effects that the program applies after the commit, at least once.",
@@ -127,6 +128,10 @@ _SECTIONS: dict[str, dict[str, str]] = {
         "fields": "The fields of the key, which no update changes.",
         "error": "The error if a record has the key; `existing` is its id.",
         "among": "`live` if a record holds the key until it finishes; by default `all`.",
+    },
+    "Parent": {
+        "field": "The field with the id of the parent; None for a record without one.",
+        "error": "The error if no live record has the id.",
     },
     "Guard": {
         "error": "The error if the condition is false, with an expression for each field.",

@@ -15,6 +15,7 @@ from opslifecycle_codegen.source.command_model import (
     Erase,
     Guard,
     Method,
+    Parent,
     Refusal,
     Rejection,
     Rollback,
@@ -229,6 +230,7 @@ class Machine(Declared):
     values: dict[TypeName, Value] = Factory(dict)
     fields: dict[Name, EntityField] = Factory(dict)
     unique: dict[Name, Unique] = Factory(dict)
+    parent: Parent | None = None
     settings: dict[Name, Setting] = Factory(dict)
     registry: dict[Name, RegistryField] = Factory(dict)
     effects: dict[Name, Effect] = Factory(dict)

@@ -95,6 +95,8 @@ class Formulas:
                 return self._number(tree, names)
             case nodes.Holder(found=found):
                 return self._first(found, names)
+            case nodes.IsLive(found=found):
+                return self._quantified(found, names)
             case nodes.Quantified():
                 return self._quantified(tree, names)
         return self._test(tree, names)

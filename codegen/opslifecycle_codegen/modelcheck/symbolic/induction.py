@@ -228,7 +228,7 @@ class _Induction:
         arguments = self._arguments(self._rules.program.create.params)
         # A unique key is compared with those of the named records only. It then rejects less, and
         # what preserves the properties is more than what can happen.
-        enabled = self._rules.may_create(world.registry, world.records, 0, arguments)
+        enabled = self._rules.may_create(world.registry, world.records, 0, arguments, are_all=False)
         self._put(world, self._rules.created(world.registry, 0, arguments))
         return both(enabled, same(self._rules.new_id(arguments), 0))
 

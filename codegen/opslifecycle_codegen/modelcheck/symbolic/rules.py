@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from attrs import frozen
 
+from opslifecycle_codegen.ir.built_ins import LIVE_PARENT
 from opslifecycle_codegen.ir.program import Assignment, Check, Command, EndStep, Program, Timer
 from opslifecycle_codegen.ir.times import NOW
 from opslifecycle_codegen.ir.types import Type
@@ -147,11 +148,21 @@ class Rules:
     # What is allowed ----------------------------------------------------------------------------
 
     def may_create(
-        self, registry: Fields, records: Sequence[Maybe], place: int, given: Mapping[str, Shape]
+        self,
+        registry: Fields,
+        records: Sequence[Maybe],
+        place: int,
+        given: Mapping[str, Shape],
+        *,
+        are_all: bool = True,
     ) -> Formula:
-        """Return the condition that a record may be created in a slot among all records."""
+        """Return the condition that a record may be created in a slot among records.
+
+        If there may be other records, one of those may be the parent.
+        """
         names = self.names(registry, given, records[place], place) | self.many(records)
-        return self.allowed(self.program.create.guards, names)
+        guards = self.program.create.guards
+        return self.allowed((g for g in guards if are_all or g.guard != LIVE_PARENT), names)
 
     def may_act(
         self, name: str, registry: Fields, record: Maybe, id: Formula, given: Mapping[str, Shape]
