@@ -213,8 +213,7 @@ class TransactionEndedError(OpsLifecycleError):
 class CursorOutOfRangeError(OpsLifecycleError):
     """A position past the watermark of the feed: no entry has that sequence number yet.
 
-    A reader cannot have read so far in this feed: the position is from another registry, another
-    epoch or another store.
+    The position is from another registry, another epoch or another store.
     """
 
     field_names = ("cursor", "watermark")
@@ -231,8 +230,7 @@ class CursorOutOfRangeError(OpsLifecycleError):
 class OutOfRangeError(OpsLifecycleError):
     """A command that would move a number out of its range; it has changed nothing.
 
-    `field` is the name of the field in the machine; `value` is the number it would have, or a text
-    for a time that Python cannot compute.
+    `field` is its name in the machine; `value` is what it would be, a text for an impossible time.
     """
 
     field_names = ("field", "value")
