@@ -33,14 +33,14 @@ def sections(page: Path) -> list[tuple[str, str]]:
 
 @cache
 def names_of_tests(path: Path) -> frozenset[str]:
-    """Return the names of the tests in a module, or in the modules of a folder."""
+    """Return the names of the tests, and of their classes, in a module or a folder of modules."""
     files = sorted(path.rglob("test_*.py")) if path.is_dir() else [path]
     return frozenset(
         node.name
         for file in files
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        and node.name.startswith("test_")
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        and node.name.startswith(("test_", "Test"))
     )
 
 
