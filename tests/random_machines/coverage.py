@@ -33,7 +33,7 @@ FEATURES = [
     "recovery: keeps some", "recovery: live records stay", "recovery: none", "registry field",
     "retention: beyond cursors", "retention: entries", "retention: held by cursors",
     "retention: records", "retention: archive", "rollback",
-    "several targets", "milestone", "effect: entry", "effect: exit",
+    "several targets", "group: initial status", "milestone", "effect: entry", "effect: exit",
     "discard", "feed: counter", "feed: when", "feed: transitions", "feed: some actions",
     "feed: what an entry says of its transition", "history", "timer: after", "timer: at",
     "timer: moves itself",

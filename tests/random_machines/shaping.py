@@ -27,8 +27,9 @@ class Shaping:
         for_all.add(tree.get("recovery", {}).get("do"))
         for name, action in tree["actions"].items():
             # What is done to every live record has one target.
-            if "to" in action and self.pick.chance(2 if name in for_all else 20):
+            if "to" in action and self.pick.chance(2 if name in for_all else 12):
                 self._targets(action)
+        self._groups()
         self.b.features |= self.expressions.used
 
     # Milestones ---------------------------------------------------------------------------------
@@ -72,6 +73,18 @@ class Shaping:
         made = self.expressions.value(required(outcome), scope)
         return None if made is None else {"outcome": made}
 
+    def _groups(self) -> None:
+        """A group that an action leads to, in place of its first status."""
+        b, pick = self.b, self.pick
+        groups = b.tree["statuses"].get("groups", {})
+        for name, members in groups.items():
+            initial = members[0]
+            leading = [each for each in b.tree["actions"].values() if each.get("to") == initial]
+            if leading and pick.chance(60):
+                groups[name] = {"members": members, "initial": initial}
+                pick.one(leading)["to"] = name
+                b.has("group: initial status")
+
     # Targets ------------------------------------------------------------------------------------
 
     def _targets(self, action: Tree) -> None:
@@ -82,7 +95,7 @@ class Shaping:
             statuses = [each for each in b.live if each not in self.announced]
         scope = {**b.of_record(), **b.of_command(), **action.get("params", {})}
         targets: list[str | Tree] = []
-        for _ in range(2 if pick.chance(25) else 1):
+        for _ in range(2 if pick.chance(15) else 1):
             target = self._target(pick.one(statuses), action)
             if target is not None:
                 targets.append(target | {"when": self._test(scope)})
@@ -95,6 +108,9 @@ class Shaping:
         if numbers and self.pick.chance(60):
             sign = self.pick.one(["<", ">=", "==", "!="])
             return f"{self.pick.one(numbers)} {sign} {self.pick.integer(1, 2)}"
+        if not self.pick.chance(15):
+            # The status often decides already, and leaves nothing to another target.
+            scope = {p: type for p, type in scope.items() if not p.endswith(".status")}
         return self.expressions.boolean(scope)
 
     def _target(self, status: str, action: Tree) -> Tree | None:

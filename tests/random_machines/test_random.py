@@ -21,7 +21,7 @@ from tests.random_machines.features import build
 from tests.random_machines.verdicts import FaultError
 from tests.scale import WHOLE
 
-MACHINES = 180
+MACHINES = 240
 GROUPS = 4
 #: They are only built: that takes little.
 KEYS_MACHINES = 300

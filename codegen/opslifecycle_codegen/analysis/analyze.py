@@ -13,6 +13,7 @@ from opslifecycle_codegen.analysis.commands import Commands
 from opslifecycle_codegen.analysis.crossings import Crossings
 from opslifecycle_codegen.analysis.ends import Ends
 from opslifecycle_codegen.analysis.expressions import compile_expression
+from opslifecycle_codegen.analysis.groups import flattened
 from opslifecycle_codegen.analysis.history import with_entry
 from opslifecycle_codegen.analysis.listing import listed
 from opslifecycle_codegen.analysis.migrations import migrations_of
@@ -76,7 +77,7 @@ def analyze(machine: model.Machine, diagnostics: Diagnostics) -> Program:
 
 def _ranged(machine: model.Machine, diagnostics: Diagnostics) -> Program:
     """Return the program with the guards that keep numbers in their ranges."""
-    program = _Analyzer(placed(machine, diagnostics), diagnostics).run()
+    program = _Analyzer(placed(flattened(machine, diagnostics), diagnostics), diagnostics).run()
     if _is_contradictory(diagnostics):
         return program
     return with_guards(program, find_ranges(program, diagnostics))

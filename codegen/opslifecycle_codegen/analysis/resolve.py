@@ -231,7 +231,7 @@ class Resolver:
                 message = f"the group {group!r} has the name of a status or a built-in group"
                 self._diagnostics.add(group.mark, "name-collision", message)
                 continue
-            groups[group] = self.statuses(words)
+            groups[group] = self.statuses(words.members)
 
     def statuses(self, words: tuple[Text, ...] | list[Name]) -> tuple[str, ...]:
         """Return the statuses that words name, with groups expanded, in declared order."""

@@ -8,6 +8,7 @@ from opslifecycle_codegen.emit.texts import line
 from opslifecycle_codegen.ir.built_ins import BUILT_IN_EFFECTS, LEGAL_STATUS
 from opslifecycle_codegen.ir.expr import Expression, Member
 from opslifecycle_codegen.ir.feeds import CREATE, fed_commands
+from opslifecycle_codegen.ir.groups import composites
 from opslifecycle_codegen.ir.notation import notation
 from opslifecycle_codegen.ir.parameters import parameter_notation
 from opslifecycle_codegen.ir.program import (
@@ -99,6 +100,9 @@ def _status_lines(program: Program, status: str) -> list[str]:
     for timer in program.timers:
         if status in timer.statuses:
             lines.append(f"    asks for {timer.action} {timer_notation(timer)}")
+    within = [name for name, inside in composites(program.machine).items() if status in inside]
+    if within:
+        lines.append(f"    in {', '.join(within)}")
     declared = program.machine.statuses.members[Name(status, NOWHERE)]
     for word, effects in (("on exit", declared.exit), ("on entry", declared.entry)):
         if effects:

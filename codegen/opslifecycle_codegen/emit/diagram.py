@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from opslifecycle_codegen.base.config import InvalidConfigError
@@ -12,6 +12,7 @@ from opslifecycle_codegen.emit import texts
 from opslifecycle_codegen.emit.docs import member_word
 from opslifecycle_codegen.ir.built_ins import RANGE_GUARD
 from opslifecycle_codegen.ir.expr import Expression
+from opslifecycle_codegen.ir.groups import composites
 from opslifecycle_codegen.ir.notation import notation
 from opslifecycle_codegen.ir.program import Command, Program, tested_ways
 
@@ -24,9 +25,11 @@ def mermaid(program: Program) -> list[str]:
 def _mermaid_lines(program: Program) -> list[str]:
     groups = program.symbols.status_groups
     lines = ["classDef terminal font-weight:bold,stroke-width:3px"]
-    for status in _statuses(program):
-        text = _broken([status, *_properties(program, status)])
-        lines.append(f"{_state(status)}: {text}")
+    described = {
+        status: f"{_state(status)}: {_broken([status, *_properties(program, status)])}"
+        for status in _statuses(program)
+    }
+    lines += _nested(described, composites(program.machine), _composite)
     first = _broken([_label(program, program.create, program.create)])
     lines.append(f"[*] --> {_state(program.create.to)}: {first}")
     for (source, to), labels in _edges(program).items():
@@ -42,6 +45,38 @@ def _mermaid_lines(program: Program) -> list[str]:
     ends = [texts.mermaid_note(text) for text in _ends(program)]
     if ends:
         lines += [f"note right of {terminal[0]}", *(f"    {text}" for text in ends), "end note"]
+    return lines
+
+
+def _composite(group: str, inside: list[str]) -> list[str]:
+    """Return the lines of a composite state."""
+    name = texts.mermaid(group)
+    return [f'state "{name}" as g_{group} {{', *(f"    {each}" for each in inside), "}"]
+
+
+def _nested(
+    described: Mapping[str, str], groups: Mapping[str, tuple[str, ...]],
+    drawn: Callable[[str, list[str]], list[str]],
+) -> list[str]:  # fmt: skip
+    """Return the description of each status, those of a group within the group.
+
+    Args:
+        described: A line for each status.
+        groups: The statuses of each group, outer groups first.
+        drawn: Returns the lines of a group, by its name and the lines inside.
+    """
+    lines, done = [], set()
+    for status, text in described.items():
+        group = next((name for name, inside in groups.items() if status in inside), None)
+        if group is None:
+            lines.append(text)
+        elif group not in done:
+            done.add(group)
+            members = set(groups[group])
+            inside = {each: line for each, line in described.items() if each in members}
+            within = {name: each for name, each in groups.items() if name != group}
+            inner = {name: each for name, each in within.items() if set(each) <= members}
+            lines += drawn(group, _nested(inside, inner, drawn))
     return lines
 
 
@@ -125,6 +160,12 @@ def draw(program: Program, target: Path) -> None:
     target.write_bytes(done.stdout)
 
 
+def _cluster(group: str, inside: list[str]) -> list[str]:
+    """Return the lines of a composite state."""
+    label = f'    label="{texts.dot(group)}"; labeljust=l; style=rounded; fontsize=12;'
+    return [f'  subgraph "cluster_{group}" {{', label, *(f"  {each}" for each in inside), "  }"]
+
+
 def _graph(program: Program) -> list[str]:
     terminal = program.symbols.status_groups["terminal"]
     milestones = set(program.symbols.announced) - set(terminal)
@@ -135,6 +176,7 @@ def _graph(program: Program) -> list[str]:
         '  edge [fontname="Helvetica", fontsize=10];',
         '  "" [shape=circle, style=filled, fillcolor=black, width=0.15, label=""];',
     ]
+    described = {}
     for status in _statuses(program):
         rows = [f"<b>{texts.dot_html(status)}</b>"]
         rows += [
@@ -143,7 +185,8 @@ def _graph(program: Program) -> list[str]:
         ]
         style = ", peripheries=2" if status in terminal else ""
         style += ", penwidth=3" if status in milestones else ""
-        lines.append(f'  "{status}" [label=<{"<br/>".join(rows)}>{style}];')
+        described[status] = f'  "{status}" [label=<{"<br/>".join(rows)}>{style}];'
+    lines += _nested(described, composites(program.machine), _cluster)
     first = texts.dot(_label(program, program.create, program.create))
     lines.append(f'  "" -> "{program.create.to}" [label="{first}"];')
     for (source, to), labels in _edges(program).items():

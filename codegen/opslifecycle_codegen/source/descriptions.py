@@ -85,6 +85,10 @@ _SECTIONS: dict[str, dict[str, str]] = {
         "members": "The statuses by name, in the order of documentation.",
         "groups": "Names for several statuses.",
     },
+    "Group": {
+        "members": "The statuses and the groups within it.",
+        "initial": "The member that an action enters which leads to the group.",
+    },
     "Status": {
         "terminal": "Whether a record has ended in it, so that no action leads out.",
         "entry": "The effects of an action that leads to it, after those of the action.",

@@ -82,12 +82,22 @@ class Status(Declared):
 
 
 @frozen(kw_only=True)
+class Group(Declared):
+    """Several statuses or groups by one name; what leads to the group enters `initial`."""
+
+    shorthand: ClassVar[str] = "members"
+
+    members: list[Name]
+    initial: Name | None = None
+
+
+@frozen(kw_only=True)
 class Statuses(Declared):
     """The statuses, their properties, and named groups of them."""
 
     members: dict[Name, Status]
     properties: dict[Name, Property] = Factory(dict)
-    groups: dict[Name, list[Name]] = Factory(dict)
+    groups: dict[Name, Group] = Factory(dict)
 
 
 @frozen(kw_only=True)

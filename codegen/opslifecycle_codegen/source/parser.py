@@ -102,12 +102,9 @@ class _Parser:
 
     def declared(self, node: Node, kind: type[Declared], what: str) -> object:
         """Return a mapping parsed as a class of `model`, whose fields are the keys."""
-        if kind.shorthand and isinstance(node, Scalar):
-            name, annotation = next(
-                (name, annotation)
-                for name, annotation, _ in _fields(kind)
-                if name == kind.shorthand
-            )
+        short = next((each for each in _fields(kind) if each[0] == kind.shorthand), None)
+        if short is not None and isinstance(node, _SHORT.get(typing.get_origin(short[1]), Scalar)):
+            name, annotation, _ = short
             return self._made(kind, node.mark, {name: self.value(node, annotation, what)})
         if not isinstance(node, Mapping):
             return self._wrong(node, f"{what}: expected a mapping")
@@ -266,6 +263,9 @@ class _Parser:
         self._diagnostics.add(node.mark, "wrong-shape", message, hint)
         return _MISSING
 
+
+#: The nodes that may stand for a class by its shorthand, by what the field holds; else a scalar.
+_SHORT: dict[object, type[Scalar | Sequence]] = {list: Sequence}
 
 #: The fields of each class of the grammar that are keys.
 _FIELDS: dict[type, list[tuple[str, object, bool]]] = {}
