@@ -261,3 +261,12 @@ def test_a_timer_whose_action_leaves_its_time_is_asked_for_once() -> None:
     }  # fmt: skip
     tree["after"] = {"live": {"at": "parcel.due", "do": "remind"}}
     assert Examination().of(tree)
+
+
+def test_a_machine_without_an_end_has_a_diagram() -> None:
+    tree, members = parcel("statuses", "members")
+    for name in ("delivered", "lost"):
+        members[name]["terminal"] = False
+    tree["recovery"].pop("do")
+    # Its watch never ends, which the compiler reports and a machine may waive.
+    assert Examination().of(tree)

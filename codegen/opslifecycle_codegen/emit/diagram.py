@@ -43,7 +43,7 @@ def _mermaid_lines(program: Program) -> list[str]:
         lines.insert(1, "classDef milestone stroke-width:3px")
         lines.append(f"class {','.join(milestones)} milestone")
     ends = [texts.mermaid_note(text) for text in _ends(program)]
-    if ends:
+    if ends and terminal:
         lines += [f"note right of {terminal[0]}", *(f"    {text}" for text in ends), "end note"]
     return lines
 
