@@ -94,6 +94,8 @@ class Jobs:
             # Erased since it was registered.
             raise ChannelClosedError
         job.watch = watch
+        # An id that the last process has left behind may be erased and registered again.
+        self._lifecycle.claim(job.id)
         self._latest[job.id] = job
         self._unended.add(job)
         job.watch.add_done_callback(partial(self._record_ended, job))

@@ -136,7 +136,7 @@ class Lifecycle(Generic[IdT, OutcomeT, ResultsT]):
 
     def claim(self, id: IdT) -> bool:
         """Claim such a record, which no other caller can do then."""
-        return self._engine.claim(id)
+        return bool(self._engine.interrupted) and self._engine.claim(id)
 
     def wait_all(self, key: AnyIdentifier | None, ids: Iterable[IdT]) -> Wait[ResultsT]:
         """Return a barrier over the records.
