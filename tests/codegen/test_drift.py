@@ -306,7 +306,7 @@ class TestLock:
         assert lock.read_text(encoding="utf-8") == text
 
 
-@pytest.mark.parametrize("width", [88, 120])
+@pytest.mark.parametrize("width", [88, pytest.param(120, marks=pytest.mark.nightly)])
 def test_the_shipped_machine_is_clean_at_other_widths(tmp_path: Path, width: int) -> None:
     assert_clean(project(tmp_path, SHIPPED, width=width), width=width)
 
