@@ -64,6 +64,11 @@ class Builder:
             self.shapes.moments = ["datetime", "timedelta"]
         if self.latest.chance(20):
             self._decimals()
+        if self.latest.chance(15):
+            name = self.words.type()
+            self.shapes.binary.append(name)
+            declared = {"summary": self.words.text(), "type": "bytes", "max_length": 3}
+            tree.setdefault("types", {})[name] = declared
         if self.apart.chance(5):
             tree["status"] = "draft"
         for _ in range(pick.integer(0, 1)):
@@ -255,6 +260,7 @@ class Builder:
             ("closed set", shapes.enums), ("value", shapes.records), ("union", shapes.unions),
             ("id", [*shapes.ids, self.id]), ("int with a range", shapes.numbers),
             ("str with limits", shapes.texts), ("Decimal", shapes.decimals),
+            ("bytes", shapes.binary),
         ):  # fmt: skip
             if name in names:
                 return kind

@@ -21,7 +21,7 @@ FEATURES = [
     "field: int with a range", "field: float",
     "field: id",
     "field: optional", "field: str", "field: str with limits", "id: with a pattern",
-    "id: an int", "id: an int of records", "field: Decimal",
+    "id: an int", "id: an int of records", "field: Decimal", "field: bytes",
     "field: union", "field: value", "group", "guard",
     "guard of create", "idempotent in", "initial value: constant",
     "initial value: constant of an optional field", "initial value: none of an optional field",

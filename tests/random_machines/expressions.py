@@ -36,13 +36,24 @@ class Shapes:
     #: Decimal numbers of two places, each with the least and the greatest as texts.
     decimals: dict[str, tuple[str, str]] = field(factory=dict)
 
+    #: Bytes, which no literal has.
+    binary: list[str] = field(factory=list)
+
     #: Times and durations, in machines that have them.
     moments: list[str] = field(factory=list)
 
     def types(self) -> list[str]:
         """Every type that a field or parameter may have."""
         declared = [*self.enums, *self.ids, *self.records, *self.unions]
-        return [*SCALARS, *declared, *self.numbers, *self.texts, *self.moments, *self.decimals]
+        return [
+            *SCALARS,
+            *declared,
+            *self.numbers,
+            *self.texts,
+            *self.moments,
+            *self.decimals,
+            *self.binary,
+        ]
 
     def fields(self, type: str) -> Mapping[str, str]:
         """What can be read of a value of a type."""

@@ -81,6 +81,8 @@ class Values:
             least, most = type.range
             among = sorted({least, most, *(n for n in (0, 1) if least <= n <= most)})
             return among[number % len(among)]
+        if type.kind == "bytes":
+            return [b"", b"\x00\xff", b"\"'\\"][number % 3]
         if type.kind == "decimal":
             least, most = type.range
             units = [least, most, min(max(least, 50), most)]

@@ -16,7 +16,19 @@ from opslifecycle_codegen.source.words import Name as Word
 
 #: Kinds of types whose values Python can sort.
 _SORTABLE = frozenset(
-    {"bool", "int", "float", "str", "name", "id", "unknown", "datetime", "timedelta", "decimal"}
+    {
+        "bool",
+        "int",
+        "float",
+        "str",
+        "name",
+        "id",
+        "unknown",
+        "datetime",
+        "timedelta",
+        "decimal",
+        "bytes",
+    }
 )
 #: Kinds of types whose values are hashable.
 _HASHABLE = _SORTABLE | {"enum", "record", "union", "variant"}

@@ -39,6 +39,7 @@ _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})")
 #: The keys that limit the values of a kind.
 _KEYS = {
     "int": ("minimum", "maximum"), "str": ("max_length", "pattern"),
+    "bytes": ("max_length",),
     "Decimal": ("digits", "places", "minimum", "maximum"),
 }  # fmt: skip
 _NO_LIMITS = ("type", "summary", "mark", "example")
@@ -151,6 +152,8 @@ class _Refined:
             self._diagnostics.add(declared.mark, "missing-key", message, hint)
         if kind == "Decimal":
             return Type("decimal", str(name), limits=self._decimal(name, declared))
+        if kind == "bytes":
+            return Type(kind, str(name), limits=self._bytes(name, declared))
         limits = self._range(name, declared) if kind == "int" else self._text(declared)
         return Type(kind, str(name), limits=limits)
 
@@ -209,12 +212,22 @@ class _Refined:
             return default
         return units
 
-    def _text(self, declared: type_model.RefinedType) -> Limits:
+    def _bytes(self, name: TypeName, declared: type_model.RefinedType) -> Limits:
+        if declared.max_length is None:
+            message = f"{name} needs max_length, the greatest number of bytes"
+            self._diagnostics.add(declared.mark, "missing-key", message, "add `max_length`")
+        return Limits(max_length=self._length(declared) or 1)
+
+    def _length(self, declared: type_model.RefinedType) -> int | None:
         length = self._integer(declared.max_length)
         if length is not None and not 1 <= length <= TEXT_MAX:
             assert declared.max_length is not None
             message = f"expected a length from 1 to {TEXT_MAX}, found {length}"
             self._diagnostics.add(declared.max_length.mark, "wrong-shape", message)
+        return length
+
+    def _text(self, declared: type_model.RefinedType) -> Limits:
+        length = self._length(declared)
         pattern, example = declared.pattern, declared.example
         if pattern is not None and not is_pattern(pattern, self._diagnostics):
             return Limits(max_length=length)

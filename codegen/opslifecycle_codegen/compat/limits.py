@@ -42,7 +42,7 @@ def widens(old: str, new: str) -> bool:
     before, after = _read(old), _read(new)
     if before is None or after is None or before.kind != after.kind:
         return old == new
-    if before.kind == "str":
+    if before.kind in ("str", "bytes"):
         return _holds_texts(before.limits or Limits(), after.limits or Limits())
     if before.kind not in ("int", "decimal"):
         return old == new

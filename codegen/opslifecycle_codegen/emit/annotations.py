@@ -8,7 +8,19 @@ from collections.abc import Collection
 #: The alias of `builtins` in generated modules.
 BUILTINS = "_b"
 
-_NAMES = ("bool", "classmethod", "dict", "float", "int", "list", "object", "str", "tuple", "type")
+_NAMES = (
+    "bool",
+    "bytes",
+    "classmethod",
+    "dict",
+    "float",
+    "int",
+    "list",
+    "object",
+    "str",
+    "tuple",
+    "type",
+)
 _TYPE = re.compile(rf"(?<![.\w])(?:{'|'.join(_NAMES)})\b(?!\s*:)")
 
 

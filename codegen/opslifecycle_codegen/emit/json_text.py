@@ -63,6 +63,8 @@ class JsonTexts:
             return [f'"{{{code}}}"']
         if type.kind == "datetime":
             return [f'"{{_rt.datetime_text({code})}}"']
+        if type.kind == "bytes":
+            return [f'"{{_rt.bytes_text({code})}}"']
         if type.kind == "decimal":
             return [f'"{{_rt.decimal_text({code}, {type.places})}}"']
         if type.kind == "timedelta":

@@ -108,6 +108,8 @@ def sample(type: Type, symbols: Symbols) -> Code:
     if type.kind == "int":
         least, most = type.range
         return Code(str(min(max(1, least), most)))
+    if type.kind == "bytes" and type.limits is not None:
+        return Code('b"data"' if (type.limits.max_length or 0) >= 4 else 'b""')
     if type.kind == "decimal":
         least, most = type.range
         return Code(f'_dec.Decimal("{decimal_notation(min(max(1, least), most), type.places)}")')

@@ -17,6 +17,8 @@ def reader(type: Type) -> tuple[str, list[Code]]:
         limits = required.limits
         pattern = Code(layout.quoted(limits.pattern))
         return f"_rt.{optional}str_from", [Code(str(limits.max_length)), pattern]
+    if required.kind == "bytes" and required.limits is not None:
+        return f"_rt.{optional}bytes_from", [Code(str(required.limits.max_length))]
     if required.kind == "decimal":
         limits_and_places = (*required.range, required.places)
         return f"_rt.{optional}decimal_from", [Code(str(each)) for each in limits_and_places]

@@ -259,6 +259,9 @@ def _check(name: str, code: str, type: Type) -> str:
     if type.kind == "int" and type.limits is not None:
         least, most = type.range
         return f"_rt.check_int({label}, {code}, {least}, {most})"
+    if type.kind == "bytes":
+        assert type.limits is not None
+        return f"_rt.check_bytes({label}, {code}, {type.limits.max_length})"
     if type.kind == "decimal":
         least, most = type.range
         return f"_rt.check_decimal({label}, {code}, {least}, {most}, {type.places})"

@@ -60,6 +60,8 @@ class Type:
         if self.kind == "decimal":
             ends = (decimal_notation(each, self.places) for each in self.range)
             return f"Decimal from {' to '.join(ends)}"
+        if self.kind == "bytes":
+            return f"at most {self.limits.max_length} bytes"
         limits, parts = self.limits, [self.kind]
         if limits.max_length is not None:
             parts.append(f"of at most {limits.max_length} characters")
@@ -119,6 +121,7 @@ class Type:
 
 _PYTHON = {
     "bool": "bool", "int": "int", "float": "float", "str": "str", "name": "str",
+    "bytes": "bytes",
     "datetime": "_dt.datetime", "timedelta": "_dt.timedelta", "decimal": "_dec.Decimal",
 }  # fmt: skip
 #: The years 1 to 9999, in microseconds since the beginning of 1970; and the time between them.

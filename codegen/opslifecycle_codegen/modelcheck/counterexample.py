@@ -147,6 +147,8 @@ def _python_call(program: Program, call: Call) -> str:
 def python_of(program: Program, type: Type, value: Value) -> str:
     """Return the Python expression of a value."""
     inner, symbols = type.required, program.symbols
+    if inner.kind == "bytes" and value is not None:
+        return repr(str(value).encode())
     if inner.kind == "decimal" and value is not None:
         return f'Decimal("{decimal_notation(value, inner.places)}")'
     if value is None or isinstance(value, bool | int | float):

@@ -230,7 +230,7 @@ class Evaluator:
         """Return the functions of compared operands, and record compared texts and ids."""
         terms = [self._term(tree) for tree in trees]
         for tree, term in zip(trees, terms, strict=True):
-            if tree.type.required.kind in ("id", "str", "name"):
+            if tree.type.required.kind in ("id", "str", "bytes", "name"):
                 self.compared.add(term.source)
         return [term.of for term in terms]
 

@@ -94,7 +94,7 @@ class Values:
             return self._integers(inner, path, source, looked=looked)
         if inner == FLOAT:
             return [0.0]
-        if inner.kind in ("str", "name", "id", "foreign"):
+        if inner.kind in ("str", "bytes", "name", "id", "foreign"):
             return [OPAQUE]
         if inner.kind == "union":
             variants = self._symbols.unions[inner.name].variants

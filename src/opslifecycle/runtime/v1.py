@@ -58,6 +58,12 @@ from opslifecycle.stores.migration import migrated, rename, respell
 from opslifecycle.sync.barriers import Barrier
 from opslifecycle.sync.waits import Wait
 from opslifecycle.values.anything import Anything
+from opslifecycle.values.binary import (
+    bytes_from,
+    bytes_text,
+    check_bytes,
+    optional_bytes_from,
+)
 from opslifecycle.values.checks import count as check_count
 from opslifecycle.values.checks import exact as check_exact
 from opslifecycle.values.checks import finite as check_finite
@@ -185,6 +191,9 @@ __all__ = [
     "advancing",
     "appended",
     "broken_invariants",
+    "bytes_from",
+    "bytes_text",
+    "check_bytes",
     "check_count",
     "check_datetime",
     "check_decimal",
@@ -228,6 +237,7 @@ __all__ = [
     "omit_none",
     "open_in_thread",
     "open_registry",
+    "optional_bytes_from",
     "optional_count_from",
     "optional_datetime_from",
     "optional_decimal_from",

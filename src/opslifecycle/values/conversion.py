@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 import attrs
 from opslifecycle.errors import InvalidValueError
 from opslifecycle.locks import hold, owned_lock
+from opslifecycle.values.binary import bytes_of_data, bytes_text
 from opslifecycle.values.decimals import decimal_data, decimal_of_data
 from opslifecycle.values.identifiers import Identifier, IntIdentifier
 from opslifecycle.values.moments import (
@@ -228,6 +229,8 @@ def _build() -> Converter:
     converter.register_structure_hook(timedelta, _ignoring_type(timedelta_from))
     converter.register_unstructure_hook(Decimal, decimal_data)
     converter.register_structure_hook(Decimal, _ignoring_type(decimal_of_data))
+    converter.register_unstructure_hook(bytes, bytes_text)
+    converter.register_structure_hook(bytes, _ignoring_type(bytes_of_data))
     # Hooks for the classes themselves: cattrs would otherwise find those for `str` and `int`.
     for identifier in (Identifier, IntIdentifier):
         converter.register_structure_hook(identifier, lambda data, kind: kind(data))
