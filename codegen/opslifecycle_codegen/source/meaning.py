@@ -9,7 +9,7 @@ import attrs
 
 from opslifecycle_codegen.source import model
 from opslifecycle_codegen.source.reader import Mapping, PlainData, Scalar, Sequence, plain_data
-from opslifecycle_codegen.source.words import Declared, OneOrMore
+from opslifecycle_codegen.source.words import Declared
 
 #: Fields of declarations that say nothing about what a machine does.
 _PROSE = frozenset({"mark", "summary"})
@@ -39,12 +39,6 @@ def _meaning(value: object) -> PlainData:
             return found[value.shorthand] if [*found] == [value.shorthand] else found
         case Scalar() | Sequence() | Mapping():
             return plain_data(value)
-        case OneOrMore() if len(value) == 1:
-            # A mapping that says no more than a word does is the word.
-            (only,) = value
-            said = _meaning(only)
-            word = value.item.shorthand
-            return said[word] if isinstance(said, dict) and [*said] == [word] else [said]
         case dict():
             return {str(key): _meaning(each) for key, each in value.items()}
         case list() | tuple():
