@@ -20,6 +20,8 @@ from tests.proof.state_mapper import StateMapper
 
 IDS = tuple(f"{number:02}" for number in range(50))
 PROGRAM = edited()
+#: The parameters that each method takes which creates a record.
+TAKEN = {str(n): list(map(str, words)) for n, words in PROGRAM.machine.create.methods.items()}
 #: What happened in all runs together: each call accepted, each guard that refused one.
 HAPPENED: Counter[str] = Counter()
 
@@ -57,7 +59,7 @@ class BothSides(RuleBasedStateMachine):
         types = {n: t for a in (PROGRAM.create, *PROGRAM.actions) for n, t in a.params.items()}
         given: list[Any] = [self.mapper.ids[call.id]] if call.id is not None else []
         for name, value in call.arguments:
-            if name != "max_concurrent" or call.method.endswith("limit"):
+            if name in TAKEN.get(call.method, [name]):
                 given.append(self.mapper.real(types[name], value))
         return given
 

@@ -216,6 +216,8 @@ class RegistryAndFile(BothSides):
         HAPPENED["transactions" if answer.refusal is None else "refused transactions"] += 1
         if answer.refusal is None:
             self.state = state
+            for call in asked[:-1]:
+                self._count(call)
         else:
             assert found.command_index == len(asked) - 1
         self._look()
@@ -235,11 +237,13 @@ class RegistryAndFile(BothSides):
         interpreter, values = self.scenario.interpreter, self.scenario.values
         made = (id, *self.specs[pick % len(self.specs)][1:])
         calls: list[Asked] = []
-        for method, limit in (
-            ("register_operation", None),
-            ("register_operation_with_admission_limit", pick % 9),
+        for method, limit, stored in (
+            ("register_operation", None, None),
+            ("register_operation_with_admission_limit", pick % 9, None),
+            ("register_resumable_operation", None, "call"),
         ):
-            call = Call(method, None, (("spec", made), ("max_concurrent", limit)))
+            given = (("spec", made), ("max_concurrent", limit), ("call", stored))
+            call = Call(method, None, given)
             calls.append(_answering(interpreter.create, call))
         for action in PROGRAM.actions:
             arguments = next(values.arguments(action.params))
