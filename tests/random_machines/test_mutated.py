@@ -14,7 +14,7 @@ from tests.random_machines.mutations import CHANGES, MACHINES, mutated
 from tests.random_machines.verdicts import FaultError
 from tests.scale import WHOLE
 
-COUNT = 45
+COUNT = 120
 GROUPS = 4
 WANTED = [
     *(f"machine: {name}" for name in MACHINES),
