@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Hashable, Iterable, Iterator
+from itertools import chain, islice
 from typing import Generic, Protocol, Self, TypeAlias, TypeVar
 
 IdT = TypeVar("IdT", bound=Hashable)
@@ -77,20 +78,23 @@ class Column(Generic[IdT]):
     def _chunk_of(self, key: Key) -> int:
         return max(0, bisect_right(self._firsts, key) - 1)
 
+    # The walks are no generators: one that is dropped runs bytecode of its own, and the interpreter
+    # swallows an interrupt that comes there.
+
     def ascending(self, after: Key | None) -> Iterator[Key]:
-        """Yield the keys after one in their order; all of them for None."""
-        place = 0 if after is None else self._chunk_of(after)
-        for number in range(place, len(self._chunks)):
-            chunk = self._chunks[number]
-            start = 0 if after is None or number > place else bisect_right(chunk, after)
-            yield from chunk[start:]
+        """Return the keys after one in their order; all of them for None."""
+        if after is None or not self._chunks:
+            return chain.from_iterable(self._chunks)
+        place = self._chunk_of(after)
+        chunk = self._chunks[place]
+        rest = islice(self._chunks, place + 1, None)
+        return chain(chunk[bisect_right(chunk, after) :], chain.from_iterable(rest))
 
     def descending(self, before: Key | None) -> Iterator[Key]:
-        """Yield the keys before one, the greatest first; all of them for None."""
-        place = len(self._chunks) - 1 if before is None else self._chunk_of(before)
-        for number in range(place, -1, -1):
-            chunk = self._chunks[number]
-            stop = len(chunk)
-            if before is not None and number == place:
-                stop = bisect_left(chunk, before)
-            yield from reversed(chunk[:stop])
+        """Return the keys before one, the greatest first; all of them for None."""
+        if before is None or not self._chunks:
+            return chain.from_iterable(map(reversed, reversed(self._chunks)))
+        place = self._chunk_of(before)
+        chunk = self._chunks[place]
+        rest = chain.from_iterable(map(reversed, reversed(self._chunks[:place])))
+        return chain(reversed(chunk[: bisect_left(chunk, before)]), rest)

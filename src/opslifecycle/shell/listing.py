@@ -8,7 +8,7 @@ again. The first page in an order adds a column to the index, unless a filter le
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Generic, TypeVar, cast
 
 from opslifecycle.errors import InternalError
@@ -92,13 +92,11 @@ class Listing(Generic[IdT, RecordT]):
         limit = query.limit
         if limit is None:
             return self._gathered(wanted, query), False
-        found: list[Key] = []
-        keys = self._walked(wanted, query) if self._walks(wanted, limit) else None
-        for key in self._gathered(wanted, query) if keys is None else keys:
-            if len(found) == limit:
-                return found, True
-            found.append(key)
-        return found, False
+        if self._walks(wanted, limit):
+            keys = self._walked(wanted, query, limit + 1)
+        else:
+            keys = self._gathered(wanted, query)
+        return keys[:limit], len(keys) > limit
 
     def _walks(self, wanted: tuple[Hashable, ...], limit: int) -> bool:
         """Return whether a walk along a column visits fewer records than a filter leaves.
@@ -121,19 +119,23 @@ class Listing(Generic[IdT, RecordT]):
         keys.sort(reverse=query.descending)
         return keys
 
-    def _walked(self, wanted: tuple[Hashable, ...], query: Query) -> Iterator[Key]:
-        """Yield the keys of the records that are wanted, along the column of the order."""
+    def _walked(self, wanted: tuple[Hashable, ...], query: Query, count: int) -> list[Key]:
+        """Return the keys of the first records that are wanted, along the column of the order."""
         self._bring_up_to_date()
         column, pages, filters = self._column(query.order), self.pages, _filters(wanted)
         walk = column.descending if query.descending else column.ascending
+        found: list[Key] = []
         for key in walk(query.start()):
             if query.is_past(key):
-                return
+                break
             id = cast("IdT", key[-1])
             properties = self._keys[id]
             passes = all(properties[place] == value for place, value in filters)
             if passes and pages.admits(self._records[id], query):
-                yield key
+                found.append(key)
+                if len(found) == count:
+                    break
+        return found
 
     def _column(self, order: str) -> Column[IdT]:
         column = self._columns.get(order)
