@@ -108,10 +108,10 @@ def base(name: str) -> Machine:
             }
         },
         "errors": {
-            "there": {"class": "ThereError", "fields": {"id": id}, "message": "there is {id}"},
-            "gone": {"class": "GoneError", "fields": {"id": id}, "message": "there is no {id}"},
+            "there": {"class": "ZzThereError", "fields": {"id": id}, "message": "there is {id}"},
+            "gone": {"class": "ZzGoneError", "fields": {"id": id}, "message": "there is no {id}"},
             "not_now": {
-                "class": "NotNowError",
+                "class": "ZzNotNowError",
                 "fields": {"id": id, "status": status, "verb": "str"},
                 "message": "cannot {verb}",
             },
@@ -166,7 +166,7 @@ def methods_and_fields() -> Machine:
     lets = [w for w in free("a `let` of a guard", SNAKE) if w not in ("zz_seed",)]
     facts = free("a field of an error", SNAKE)[:60]
     machine["errors"]["odd"] = {
-        "class": "OddError",
+        "class": "ZzOddError",
         "fields": dict.fromkeys(facts, "int"),
         "message": "odd: {" + facts[0] + "}",
     }
@@ -363,7 +363,7 @@ most = sum(given[name] for name in ("zz_seed", "max", "len", "list", "sum"))
 assert registry.zz_snapshot(id).zz_total == most
 try:
     registry.zz_even(id)
-except alpha.OddError as odd:
+except alpha.ZzOddError as odd:
     assert odd.clone() == odd
 assert registry._broken_invariants() == []
 assert len(registry._allowed(id)) > 50
@@ -388,7 +388,7 @@ try:
     registry.zz_other_pair(id)
     registry.zz_pair(id)
     raise AssertionError("a record called records is in no group")
-except beta.NotNowError:
+except beta.ZzNotNowError:
     pass
 for name in ("zz_state", "zz_type", "zz_no_effects", "zz_from_live", "zz_known"):
     getattr(registry, name)(id)
