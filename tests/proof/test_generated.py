@@ -102,7 +102,12 @@ class Comparison:
         given: list[Any] = []
         if call.id is not None:
             given.append(self.mapper.ids[call.id])
-        for name, value in call.arguments:
+        arguments = call.arguments
+        if call.method in machine.create.methods:
+            # A method of a registry has its own order; the authority has that of the file.
+            places = list(self.program.create.params)
+            arguments = tuple(sorted(arguments, key=lambda each: places.index(each[0])))
+        for name, value in arguments:
             if name in ("ids", "key"):
                 given.append([self.mapper.ids[id] for id in value] if name == "ids" else value)
             elif name == "consumer":
@@ -248,7 +253,7 @@ def test_enough_was_compared() -> None:
 DEFECTS = [
     ("alone", "    idempotent_in: [running]", "    idempotent_in: [retiring]"),
     ("alone", "    from: [running]\n    to: retiring",
-     "    from: [provisioning]\n    to: retiring"),
+     "    from: [provisioning, running]\n    to: retiring"),
     ("alone", "    guards: [registered, kind_expects_peer, not_yet_peer_ready, legal_status]",
      "    guards: [registered, kind_expects_peer, legal_status, not_yet_peer_ready]"),
     ("admission", "registry.active_count < limit", "registry.active_count <= limit"),
