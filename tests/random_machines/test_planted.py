@@ -149,7 +149,7 @@ PLANTED: list[tuple[Callable[[Patch], None], str, set[str], int]] = [
     (_effects_of_an_ending_action_are_dropped, "effect: of an ending action", {"effects"}, 4),
     (_built_in_effects_stand_anywhere, "hostile: a built-in effect in the list", set(), 102),
     (_words_are_written_as_they_are, "hostile: a name", set(), 4154),
-    (_no_word_is_reserved, "hostile: a name", set(), 179),
+    (_no_word_is_reserved, "hostile: a name", set(), 1052),
     (_numbers_leave_their_ranges, "", set(), 14),
     (_a_status_does_not_begin_anew, "timer: after", {"snapshot: status"}, 50),
     (_an_action_plans_no_timers, "timer: after", {"snapshot: status"}, 50),
