@@ -42,7 +42,7 @@ def read(folder: Path, text: str) -> Batch:
         ("max_concurrent: many\ncommands: [a]\n", ":1:17: max_concurrent: expected a whole"),
         ("max_concurrent: 0\ncommands: [a]\n", ":1:17: max_concurrent: expected a whole"),
         ("fail_fast: yes\ncommands: [a]\n", ":1:12: fail_fast: expected true or false"),
-        ("[" * 2_000, ":1:"),
+        ("[" * 2_000, ": "),
         ("commands:\n  - {command: a, needs: b}\n", ":2:5: needs: there is no command 'b'"),
         ("commands:\n  - {command: a, needs: a}\n", ":2:5: needs: commands wait for each other: a"),
         (

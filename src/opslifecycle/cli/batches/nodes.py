@@ -28,7 +28,7 @@ def compose(path: Path) -> yaml.Node | None:
             source = file.read(_FILE_BYTES_MAX + 1)
         if len(source) > _FILE_BYTES_MAX:
             raise InvalidBatchError(f"{path}: a batch has at most {_FILE_BYTES_MAX} bytes")
-        return yaml.compose(source.decode("utf-8"), Loader=_LOADER)
+        return _composed(source.decode("utf-8"))
     except OSError as error:
         raise InvalidBatchError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -41,6 +41,14 @@ def compose(path: Path) -> yaml.Node | None:
         raise InvalidBatchError(f"{path}{line}: {error.problem}") from None
     except yaml.YAMLError as error:
         raise InvalidBatchError(f"{path}: {error}") from None
+
+
+def _composed(text: str) -> yaml.Node | None:
+    try:
+        return yaml.compose(text, Loader=_LOADER)
+    except yaml.YAMLError:
+        # libyaml refuses escapes of surrogates, which stand for bytes of names that are no UTF-8.
+        return yaml.compose(text, Loader=yaml.SafeLoader)
 
 
 class Nodes:
