@@ -15,7 +15,7 @@ PRICES = '''"""Prices, as a shop has them."""
 
 from __future__ import annotations
 
-from decimal import Decimal
+from fractions import Fraction
 
 from attrs import frozen
 from opslifecycle import register_type
@@ -25,22 +25,22 @@ from opslifecycle import register_type
 class Price:
     """So much of a currency."""
 
-    amount: Decimal
+    amount: Fraction
     currency: str
 
 
-register_type(Decimal, str, Decimal)
+register_type(Fraction, str, Fraction)
 '''
 SCRIPT = """
-from decimal import Decimal
+from fractions import Fraction
 from opslifecycle import InvalidValueError, SqliteStore
 from prices import Price
 from turnstile import GateId, GateRegistry
 id = GateId.new()
 with GateRegistry(store=SqliteStore("gates.db")) as gates:
-    gates.install(id, "north", Price(Decimal("1.50"), "EUR"), Decimal("0.1"))
+    gates.install(id, "north", Price(Fraction("1.50"), "EUR"), Fraction("0.1"))
     try:
-        gates.install(GateId.new(), "south", "cheap", Decimal(1))
+        gates.install(GateId.new(), "south", "cheap", Fraction(1))
     except InvalidValueError as error:
         print(error)
 with GateRegistry(store=SqliteStore("gates.db")) as gates:
@@ -54,10 +54,10 @@ def shop(tmp_path: Path) -> Path:
     machine = folder / "machine/turnstile.yaml"
     for old, new in (
         ("\nfields:\n", "\nvalues:\n  Price: {summary: What it costs., python: prices.Price}\n"
-         "  Decimal: {summary: A number., python: decimal.Decimal}\n\nfields:\n"
-         "  price: {type: Price, initial: price}\n  tax: {type: Decimal, initial: tax}\n"),
+         "  Fraction: {summary: A number., python: fractions.Fraction}\n\nfields:\n"
+         "  price: {type: Price, initial: price}\n  tax: {type: Fraction, initial: tax}\n"),
         ("[id, place]", "[id, place, price, tax]"),
-        ("place: str}", "place: str, price: Price, tax: Decimal}"),
+        ("place: str}", "place: str, price: Price, tax: Fraction}"),
         ("\nsnapshot:", "\nrecovery: {persist_if: 'true'}\n\nsnapshot:"),
         ("place: gate.place,", "place: gate.place, price: gate.price, tax: gate.tax,"),
     ):  # fmt: skip
@@ -74,14 +74,14 @@ def test_they_are_checked_kept_and_given_back(shop: Path) -> None:
     done = python("-c", SCRIPT, cwd=shop / "src")
     assert done.stdout.splitlines() == [
         "price: expected Price, got 'cheap'",
-        "Price(amount=Decimal('1.50'), currency='EUR') 0.1",
+        "Price(amount=Fraction(3, 2), currency='EUR') 1/10",
     ]
 
 
 #: Numbers whose conversions are wrong in one way or another, and values that they cannot convert.
 REFUSING = """
 import sys
-from decimal import Decimal
+from fractions import Fraction
 from opslifecycle import InvalidValueError, MemoryStore, SqliteStore, register_type
 from prices import Price
 from turnstile import GateId, GateRegistry
@@ -92,32 +92,32 @@ def nested(depth):
 def failing(data):
     raise ZeroDivisionError("no")
 
-def kept(to_data, from_data=Decimal):
-    register_type(Decimal, to_data, from_data)
+def kept(to_data, from_data=Fraction):
+    register_type(Fraction, to_data, from_data)
 
 conversions = [
-    ("as it is", lambda value: value, Decimal),
-    ("not a number", lambda value: float("nan"), Decimal),
-    ("a surrogate", lambda value: "\\ud800", Decimal),
-    ("long", lambda value: 10**5000, Decimal),
-    ("deep", lambda value: nested(200), Decimal),
-    ("deeper", lambda value: nested(900), Decimal),
-    ("there", failing, Decimal),
+    ("as it is", lambda value: value, Fraction),
+    ("not a number", lambda value: float("nan"), Fraction),
+    ("a surrogate", lambda value: "\\ud800", Fraction),
+    ("long", lambda value: 10**5000, Fraction),
+    ("deep", lambda value: nested(200), Fraction),
+    ("deeper", lambda value: nested(900), Fraction),
+    ("there", failing, Fraction),
     ("back", str, failing),
 ]
 stores = {"none": None, "memory": MemoryStore(), "sqlite": SqliteStore("refused.db")}
-price = Price(Decimal("1.50"), "EUR")
+price = Price(Fraction("1.50"), "EUR")
 with GateRegistry(store=stores[sys.argv[1]]) as gates:
     for name, to_data, from_data in conversions:
         kept(to_data, from_data)
         id = GateId.new()
         try:
-            gates.install(id, "north", price, Decimal(1))
+            gates.install(id, "north", price, Fraction(1))
         except InvalidValueError as error:
             print(error.field, name, gates.snapshot(id), len(str(error)) < 400)
     kept(str)
     id = GateId.new()
-    gates.install(id, "south", price, Decimal(2))
+    gates.install(id, "south", price, Fraction(2))
     gates.coin(id)
     print(gates.snapshot(id).tax, gates.snapshot(id).status.value)
 """
@@ -134,23 +134,25 @@ def test_what_cannot_be_stored_fails_its_own_call(shop: Path, store: str) -> Non
 
 def test_a_class_without_a_conversion_is_refused_by_its_field(shop: Path) -> None:
     prices = shop / "src/prices.py"
-    text = prices.read_text(encoding="utf-8").replace("register_type(Decimal, str, Decimal)\n", "")
-    prices.write_text(text.replace("amount: Decimal", "amount: int"), encoding="utf-8")
+    text = prices.read_text(encoding="utf-8").replace(
+        "register_type(Fraction, str, Fraction)\n", ""
+    )
+    prices.write_text(text.replace("amount: Fraction", "amount: int"), encoding="utf-8")
     script = (
-        "from decimal import Decimal\n"
+        "from fractions import Fraction\n"
         "from opslifecycle import InvalidValueError, MemoryStore\n"
         "from prices import Price\n"
         "from turnstile import GateId, GateRegistry\n"
         "for store in (None, MemoryStore()):\n"
         "    with GateRegistry(store=store) as gates:\n"
-        "        try: gates.install(GateId.new(), 'north', Price(1, 'EUR'), Decimal(1))\n"
+        "        try: gates.install(GateId.new(), 'north', Price(1, 'EUR'), Fraction(1))\n"
         "        except InvalidValueError as error: print(error)\n"
         "        print(gates.broken_invariants() if hasattr(gates, 'broken_invariants') else [])\n"
     )
     done = python("-c", script, cwd=shop / "src")
     first, _, second, _ = done.stdout.splitlines()
     assert first == second
-    assert first.startswith("tax: this Decimal cannot be stored as JSON and read back: ")
+    assert first.startswith("tax: this Fraction cannot be stored as JSON and read back: ")
     assert first.endswith("; register the conversions of its class with opslifecycle.register_type")
 
 
