@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import attrs
 import pytest
 from opslifecycle.shell.commits import Committer
 from opslifecycle.shell.engine import Engine
 from opslifecycle.shell.feed import CompletionFeed
 from opslifecycle.shell.mailbox import Mailbox
+from opslifecycle.shell.staging import Staging
 from opslifecycle.sync.waits import Wait, ended
 
 from tests.scale import whole_or
@@ -66,9 +66,7 @@ def a_change_that_is_seen_before_it_is_kept(patch: pytest.MonkeyPatch) -> None:
 
     def init(self: Committer[Any, Any], *arguments: Any) -> None:
         begin(self, *arguments)
-        self._codec = attrs.evolve(
-            self._codec, stage=lambda authority: authority, merge=lambda authority, staged: None
-        )
+        self._engine.staging = Staging(lambda authority: authority, lambda authority, staged: None)
 
     patch.setattr(Committer, "__init__", init)
 

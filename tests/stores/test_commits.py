@@ -284,16 +284,16 @@ def _asked_at_once(registry: Registry, id: OperationId, slot: OperationId) -> li
     act, first, second = registry._executor.act_async, spec(), spec(id=id)
     collect = collecting(Authority.collect_completed, (OperationEffect.ERASE,))
     return [
-        act(first.id, Authority.register, (first, None)),
-        act(id, Authority.register, (second, None)),
+        act(first.id, Authority.register, (first, None, None)),
+        act(id, Authority.register, (second, None, None)),
         act(id, Authority.start, (id,)),
         act(id, Authority.complete, (id, GIVEN)),
         act(id, Authority.retire_completed, (id,)),
         registry._executor.run_async(collect),
         act(id, Authority.start, (id,)),
-        act(id, Authority.register, (second, None)),
+        act(id, Authority.register, (second, None, None)),
         act(slot, Authority.complete, (slot, GIVEN)),
-        act(slot, Authority.register, (spec(SLOT, id=slot), None)),
+        act(slot, Authority.register, (spec(SLOT, id=slot), None, None)),
     ]
 
 
