@@ -454,6 +454,7 @@ def build(number: int) -> tuple[Tree, frozenset[str]]:
     details.defaults(latest)
     details.identifiers(latest)
     Working(builder, Pick(-1 - number - 3 * _LATER)).add()
+    _divide(builder, Pick(-1 - number - 4 * _LATER))
     tree = pruned(builder.tree)
     found = builder.features | builder.expressions.used
     if re.search(r"\bnow\b", str(tree)):
@@ -465,3 +466,14 @@ def build(number: int) -> tuple[Tree, frozenset[str]]:
     if builder.words.hostile_texts:
         found.add("hostile: a text")
     return tree, frozenset(found)
+
+
+def _divide(builder: Builder, pick: Pick) -> None:
+    """Have some guards of `erase` divide by a number that may be 0."""
+    stored = {f"registry.{name}": type for name, type in builder.registry.items()}
+    scope = {**builder.of_record(), **stored}
+    numbers = [path for path, type in builder.expressions.paths(scope) if type == "int"]
+    own = builder.tree.get("erase", {}).get("guards", [])[1:]
+    if own and numbers and pick.chance(40):
+        guard = builder.tree["guards"][own[0]]
+        guard["when"] = f"7 // ({pick.one(numbers)} % 2) != 3 and ({guard['when']})"
