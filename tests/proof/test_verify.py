@@ -319,6 +319,26 @@ def test_texts_that_a_derived_field_compares_are_tried_equal_and_different() -> 
     assert tried == {(("pair", pair),) for pair in pairs}
 
 
+def test_a_text_is_tried_as_the_literals_that_rules_name() -> None:
+    path = ROOT / "examples/download/machine/download.yaml"
+    program = program_of(path.read_bytes(), path.name)
+    calls = scenarios(program)[0].calls
+    places = {dict(each.arguments)["place"] for each in calls if each.method == "save"}
+    assert places == {"x", "y", ""}
+    # The field that holds a text stands for it where a rule reads the field.
+    text = (ROOT / "tests/codegen/turnstile.yaml").read_text(encoding="utf-8")
+    rule = "{when: gate.place != 'north', error: {no_such_gate: {id: id}}}"
+    for old, new in (
+        ("methods: [coin], from", "methods: [coin], guards: [known, southern], from"),
+        ("\n  known: {", f"\n  southern: {rule}\n  known: {{"),
+    ):
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    (scenario,) = scenarios(program_of(text.encode(), "turnstile.yaml"))
+    made = {dict(each.arguments)["place"] for each in scenario.calls if each.method == "install"}
+    assert made == {"x", "north"}
+
+
 def test_a_parameter_that_a_read_field_holds_has_every_value() -> None:
     path = ROOT / "examples/pull_request/machine/pull_request.yaml"
     calls = scenarios(program_of(path.read_bytes(), path.name))[0].calls

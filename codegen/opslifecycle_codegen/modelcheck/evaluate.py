@@ -79,6 +79,8 @@ class Evaluator:
         self.names_looked_at: set[str] = set()
         #: Names and fields whose texts or ids are compared with others.
         self.compared: set[str | tuple[str, str]] = set()
+        #: The texts that rules name in comparisons, by what they compare them with.
+        self.literals: dict[str | tuple[str, str], set[str]] = {}
         #: Closed sets of which an expression names a member, or reads a property.
         self.told_apart: set[str] = set()
         #: The value whose derived field is compiled: its fields are names there.
@@ -229,9 +231,15 @@ class Evaluator:
     def _noted(self, *trees: Expression) -> list[Function]:
         """Return the functions of compared operands, and record compared texts and ids."""
         terms = [self._term(tree) for tree in trees]
+        texts = {
+            tree.value
+            for tree in trees
+            if isinstance(tree, nodes.Literal) and isinstance(tree.value, str)
+        }
         for tree, term in zip(trees, terms, strict=True):
             if tree.type.required.kind in ("id", "str", "bytes", "name"):
                 self.compared.add(term.source)
+                self.literals.setdefault(term.source, set()).update(texts)
         return [term.of for term in terms]
 
     def _compare(self, tree: nodes.Compare) -> Term:

@@ -71,14 +71,27 @@ class Values:
     ) -> list[Value]:
         """Return the values of a type for a field; a single one if no rule reads the field."""
         found = self._all(type, path, looked=looked, source=source or path)
-        if found[-1:] == [OPAQUE] and (source or path) in self._evaluator.compared:
-            found.append(OTHER)
+        if found[-1:] == [OPAQUE]:
+            found += self._compared_texts(type, path, source or path)
         if path in self._takes:
             units = type.required.kind == "decimal"
             known = {spelled(each): each for each in found if not units or each is None}
             named = (known.get(word, _named(word, type)) for word in self._takes[path])
             return [each for each in named if each is not None or "none" in self._takes[path]]
         return found if looked or type.kind == "record" else found[:1]
+
+    def _compared_texts(self, type: Type, path: str, source: Source) -> list[Value]:
+        """Return further values of a text or an id: those that rules tell from the first one."""
+        evaluator, limits = self._evaluator, type.required.limits
+        found: list[Value] = [OTHER] if source in evaluator.compared else []
+        named: set[str] = set()
+        if type.required.kind == "str":
+            for each in {source, *self.representatives.held_in.get(path, ())}:
+                named |= evaluator.literals.get(each, set())
+        texts = sorted(each for each in named if limits is None or limits.accepts(each))
+        if texts and path not in self._takes:
+            self.chosen[path] = [each or "''" for each in (OPAQUE, *map(str, found), *texts)]
+        return found + [each for each in texts if each not in (OPAQUE, *found)]
 
     def _all(self, type: Type, path: str, *, looked: bool, source: Source = "") -> list[Value]:
         inner = type.required
