@@ -114,7 +114,7 @@ class Recovery:
 
 def compared(recovery: Recovery, states: list[State], count: int = STATES) -> list[str]:
     """The differences in a sample of states."""
-    assert len(states) > count
+    assert len(states) >= count
     sample = random.Random(0).sample(states, count)
     found = (recovery.difference(state, call) for state in sample for call in CALLS)
     return [each for each in found if each is not None]
