@@ -94,9 +94,7 @@ class Execution:
         try:
             await self._until_one_of(ending, stop, started, job.command.timeout_seconds)
             if not ending.done():
-                job.timed_out = job.request_stop(
-                    f"timed out after {job.command.timeout_seconds or 0:g} s"
-                )
+                job.time_out()
                 # Before recording, so that a store that cannot be written does not delay the end.
                 process.end()
                 await self._recorder.record(lambda: self._registry.request_retire(job.id))

@@ -44,7 +44,7 @@ class Job:
     #: Set when the command must end early; `reason` is the reason.
     stop: asyncio.Event = field(factory=asyncio.Event)
     reason: str = ""
-    #: Whether the reason is the command's own limit, after which it may be tried again.
+    #: Whether the command's own limit is the only reason, so that it may be tried again.
     timed_out: bool = False
     #: The outcome, if it could not be recorded.
     unrecorded: str = ""
@@ -58,11 +58,18 @@ class Job:
 
     def request_stop(self, reason: str) -> bool:
         """Request the end of the command; return False if it was requested before or has ended."""
+        self.timed_out = False
         if self.phase is Phase.ENDED or self.stop.is_set():
             return False
         self.reason = reason
         self.stop.set()
         return True
+
+    def time_out(self) -> None:
+        """End the command, because it has exceeded its limit, unless its end was requested."""
+        self.timed_out = self.request_stop(
+            f"timed out after {self.command.timeout_seconds or 0:g} s"
+        )
 
     def progress(self) -> OperationProgressUpdate | None:
         """Return the output since the last call as progress; None if there is none."""

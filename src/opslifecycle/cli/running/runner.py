@@ -210,7 +210,9 @@ class Runner:
             del self._jobs[again.id]
             self.counts[Phase.WAITING] -= 1
             return False
-        self._line.add_later(again, retry.pause_seconds(job.attempt))
+        # If its end was requested meanwhile, it is next, and cancelled at once.
+        pause_seconds = 0.0 if again.stop.is_set() else retry.pause_seconds(job.attempt)
+        self._line.add_later(again, pause_seconds)
         return True
 
     def _end(self, job: Job, completed: bool) -> None:
