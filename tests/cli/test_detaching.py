@@ -68,6 +68,12 @@ def test_what_cannot_start_is_told_by_who_has_started_it(store: Path) -> None:
     assert done.stdout == ""
 
 
+def test_a_detached_run_has_no_input_of_its_own() -> None:
+    done = command_line("run", "--detach", "--stdin", "-", "--", "cat")
+    assert done.returncode == 2
+    assert "a detached run has no input; name a file" in " ".join(done.stderr.split())
+
+
 def test_a_table_needs_a_terminal_or_a_run() -> None:
     opslifecycle("run", "--", "true")
     for words in (["watch"], ["watch", "--run", "no such run"]):

@@ -81,6 +81,8 @@ def run(
         raise click.UsageError("nothing to run: pass a batch file, or -- and a command")
     if batch is not None and stdin is not None:
         raise click.UsageError("--stdin is for one command: write stdin_file into the batch file")
+    if detach and stdin == Path("-"):
+        raise click.UsageError("--stdin - and --detach: a detached run has no input; name a file")
     try:
         asked = Batch((command_of(words or (), stdin),)) if batch is None else read_batch(batch)
     except InvalidBatchError as error:
