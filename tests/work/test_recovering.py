@@ -151,6 +151,26 @@ def test_what_had_begun_is_decided_and_what_waited_waits_again(
     asyncio.run(main())
 
 
+class Shop:
+    """An object whose method is work."""
+
+    async def pack(self, what: str) -> str:
+        return f"{what} packed"
+
+
+def test_the_method_of_an_object_is_stored_by_its_name() -> None:
+    async def main() -> None:
+        async with AsyncRegistry() as registry, Supervisor(registry) as work:
+            shop = Shop()
+            await work.recover({"pack": shop.pack})
+            operation = await work.start(shop.pack, "shoes", metadata={"order": 1})
+            assert_end(await operation, "shoes packed")
+            with pytest.raises(InvalidValueError, match="metadata"):
+                await work.start(Shop().pack, "shoes", metadata={"order": 1})
+
+    asyncio.run(main())
+
+
 def assert_end(end: object, expected: object) -> None:
     if isinstance(expected, str):
         assert isinstance(end, Completed)

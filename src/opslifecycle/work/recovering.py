@@ -52,7 +52,8 @@ class Recovering:
         Raises:
             InvalidValueError: A part of the call cannot be stored.
         """
-        name = next((name for name, each in self._functions.items() if each is job.work), None)
+        # By equality, because each access to a method of an object makes another function.
+        name = next((name for name, each in self._functions.items() if each == job.work), None)
         if name is None:
             if metadata is not None:
                 reason = "only the call of a function from `recover` is stored with metadata"
