@@ -21,7 +21,7 @@ def contents_of(store: MemoryStore) -> MemoryStore:
     after = MemoryStore()
     after._schema, after._state = store._schema, store._state
     after._records, after._rows = dict(store._records), dict(store._rows)
-    after._archive, after._archived = dict(store._archive), dict(store._archived)
+    after._archive, after._archived = list(store._archive), dict(store._archived)
     return after
 
 

@@ -251,8 +251,8 @@ class MemoryStore(Store):
         self._records: dict[str, str] = {}
         self._rows: dict[int, tuple[str, str]] = {}
         self._state: str | None = None
-        # Archived records by sequence number, in order, and the latest sequence number of each id.
-        self._archive: dict[int, ArchivedRow] = {}
+        # Archived records in the order of their sequence numbers, and the latest one of each id.
+        self._archive: list[ArchivedRow] = []
         self._archived: dict[str, int] = {}
         # The commit in progress. If it is interrupted, the next owner completes it.
         self._begun: Commit | None = None
@@ -301,7 +301,8 @@ class MemoryStore(Store):
         for id in commit.erased:
             self._records.pop(id, None)
         for row in commit.archived:
-            self._archive[row[0]] = row
+            if not self._archive or self._archive[-1][0] < row[0]:
+                self._archive.append(row)
             self._archived[row[1]] = row[0]
         # Rows are evicted in the order of their insertion, so those to delete come first.
         while self._rows and (oldest := next(iter(self._rows))) <= commit.dropped_through:
@@ -312,13 +313,12 @@ class MemoryStore(Store):
     def archived(self, id: str) -> ArchivedRow | None:
         """See `Store.archived`."""
         sequence = self._archived.get(id)
-        return None if sequence is None else self._archive[sequence]
+        return None if sequence is None else self.archived_after(sequence - 1, 1)[0]
 
     def archived_after(self, sequence: int, limit: int) -> list[ArchivedRow]:
         """See `Store.archived_after`."""
-        rows = list(self._archive.values())
-        start = bisect_right(rows, sequence, key=lambda row: row[0])
-        return rows[start : start + limit]
+        start = bisect_right(self._archive, sequence, key=lambda row: row[0])
+        return self._archive[start : start + limit]
 
     def check_archive(self) -> int:
         """See `Store.check_archive`."""
