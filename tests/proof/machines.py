@@ -23,8 +23,8 @@ from tests.scale import WHOLE
 ROOT = Path(__file__).parents[2]
 #: How many states of a scenario stand for all of them in `make test`.
 STATES = 400
-#: After so many calls, on average, a walk begins again.
-_CALLS = 40
+#: The average number of calls after which a walk begins again, and the steps of all walks.
+_CALLS, _STEPS_MAX = 40, 1_000_000
 SHIPPED = (ROOT / "machine/ops_lifecycle.yaml").read_text(encoding="utf-8")
 
 
@@ -77,14 +77,16 @@ def _walked(scenario: Scenario) -> list[State]:
     methods = list(asked.values())
     begin = scenario.interpreter.initial()
     found, state = {begin: None}, begin
-    while len(found) < STATES:
+    for _ in range(_STEPS_MAX):
+        if len(found) >= STATES:
+            return list(found)
         after = pick.choice(pick.choice(methods))(state).state
         if after is None:
             continue
         is_last = scenario.beyond(after) is not None or not pick.randrange(_CALLS)
         state = begin if is_last else after
         found[state] = None
-    return list(found)
+    raise AssertionError(f"a walk of {_STEPS_MAX} steps has found {len(found)} states only")
 
 
 SCENARIOS = [each.name for each in scenarios(edited()) if not each.declared.large]
