@@ -47,7 +47,7 @@ def _copies(row: ArchivedRow, count: int) -> Iterator[ArchivedRow]:
 
 @cache
 def stored(count: int) -> Path:
-    """Return a file with so many archived requests besides those that are retained."""
+    """Return a file with a number of archived requests besides those that are retained."""
     folder = tempfile.mkdtemp()
     atexit.register(shutil.rmtree, folder)
     machine, path = _machine(), Path(folder) / "office.db"

@@ -33,7 +33,7 @@ CROSSED = (
         "effects:\n" + "".join(f"  {e}: {{summary: Do it.}}\n" for e in EFFECTS)
         + "\nfields:\n  amount:",
     ),
-    ("paid yet.}", "paid yet., entry: [open], exit: [close]}"),
+    ("not paid.}", "not paid., entry: [open], exit: [close]}"),
     ("milestone: true}", "milestone: true, entry: [ship], exit: [call_back]}"),
     ("it came from., terminal: true}", "it came from., terminal: true, entry: [refund]}"),
     ("to nothing., terminal: true}", "to nothing., terminal: true, entry: [count]}"),
@@ -118,7 +118,7 @@ class TestCompiler:
             (("entry: [ship]", "entry: [sail]"), "unknown-effect"),
             (("entry: [ship]", "entry: [wake_watchers]"), "built-in-effect"),
             (("entry: [count]}", "exit: [count]}"), "terminal-exit"),
-            (("Nobody has paid yet., entry", "Nobody., pseudo: true, entry"), "pseudo-status"),
+            (("It is not paid., entry", "Nobody., pseudo: true, entry"), "pseudo-status"),
             (("methods: [dispute],", "methods: [dispute], deferred: true,"), "deferred-write"),
             (("entry: [ship], exit: [call_back]", "entry: [ship]"), "unused-effect"),
             (("statuses:\n", "statuses:\n  properties: {exit: {type: bool, summary: A.}}\n"),

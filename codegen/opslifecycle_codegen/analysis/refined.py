@@ -33,7 +33,7 @@ _ANY_ID = "[A-Za-z0-9_-]{1,200}"
 _DIGITS = "0123456789abcdef"
 #: How many digits a registry puts behind a prefix: those of a UUID.
 _DIGITS_MADE = 32
-#: Beside the texts that differ in one digit, so many that differ in all.
+#: How many texts that differ in all digits are tried beside those that differ in one.
 _TRIED = 256
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})")
 #: The keys that limit the values of a kind.

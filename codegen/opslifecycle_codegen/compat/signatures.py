@@ -33,7 +33,7 @@ class Parameter:
 
 @frozen
 class Signature:
-    """A public method: its parameters in order, and the type of its result where it is told."""
+    """A public method: its parameters in order, and the type of its result; empty if unknown."""
 
     parameters: tuple[Parameter, ...] = ()
     returns: str = ""

@@ -55,7 +55,7 @@ _COLUMNS_FOR_REASON = 60
     help="What to sort by; ids are in the order of their creation.",
 )
 @click.option("-r", "--reverse", is_flag=True, help="Last first.")
-@click.option("-n", "--limit", type=click.IntRange(1), help="At most so many operations.")
+@click.option("-n", "--limit", type=click.IntRange(1), help="The maximum number of operations.")
 @click.option(
     "--after", type=CursorType(), help="Those after a page, which printed this with its last line."
 )

@@ -15,6 +15,8 @@ from opslifecycle.stores.base import SchemaVersion
 from opslifecycle.stores.migrating import KindChanges, MigrationReport, planned
 from opslifecycle.stores.migrating import migrate as migrate_registries
 
+_UP_TO_DATE = "every registry is up to date"
+
 
 @click.command()
 @store_option
@@ -51,9 +53,6 @@ def migrate(store: Location, package: str, dry_run: bool, backup: Path | None) -
                 " and look before with --dry-run"
             )
         _migrate(store, schema, backup)
-
-
-_UP_TO_DATE = "every registry is up to date"
 
 
 def _migrate(store: FileLocation, schema: SchemaVersion, backup: Path | None) -> None:
