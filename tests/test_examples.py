@@ -23,6 +23,10 @@ PROJECTS = {
         "repository.py",
         "day 5: remind\nday 7: remind\nday 7: decline\nday 97: archive\n",
     ),
+    "shipping": (
+        "dock.py",
+        "parcel: delivered, 2 failed bookings, problem: none\ncrate: failed, 0 failed bookings",
+    ),
     "payment": ("till.py", "4 payments, each at most as large as agreed\n28.04 earned, 7.01 each"),
 }
 
