@@ -28,6 +28,8 @@ from tests.random_machines.examining import Examination
 LOAN = Path(__file__).with_name("loan.yaml")
 REPAID = "{when: total == loan.owed, status: repaid, outcome: Repaid(total)"
 
+FROM_OVERDUE = ("- when: loan.status is overdue and", "- from: overdue\n        when:")
+
 
 def compiled(*edits: tuple[str, str]) -> Program:
     """The machine with some of its text replaced."""
@@ -128,6 +130,10 @@ class TestCompiler:
             (("status: running, update", "status: running, outcome: Repaid(1), update"),
              "wrong-shape"),
             (("{when: total == loan.owed,", "{when: amount < 0,"), "dead-target"),
+            (("- when: loan.status is overdue and", "- from: requested\n        when:"),
+             "dead-target"),
+            (("- when: loan.status is overdue and", "- from: late\n        when:"),
+             "unknown-status"),
             (("from: requested, to: running", "from: requested, to: []"), "wrong-shape"),
             (("from: requested, to: running", "from: requested, outcome: Repaid(1), to: running"),
              "wrong-shape"),
@@ -152,6 +158,27 @@ class TestCompiler:
         compiled((last, last.replace("{status", f"{tested} status")))
         with pytest.raises(InvalidMachineError) as found:
             compiled((last, last.replace("{status", f"{tested.replace('10', '9')} status")))
+        assert {finding.rule for finding in found.value.findings} == {"not-total"}
+
+    def test_a_target_applies_in_the_statuses_of_its_own_from(self) -> None:
+        program = compiled(FROM_OVERDUE)
+        (repay,) = [each for each in program.actions if each.name == "repay"]
+        (_, late, _) = repay.targets
+        assert late.test == compiled().actions[1].targets[1].test
+        assert late.way.from_statuses == ("overdue",)
+        assert dict(table(program))["running"][1] == "→ repaid or running"
+        assert dict(table(program))["overdue"][1] == "→ repaid or overdue or running"
+        lines = [line.strip() for line in mermaid(program)]
+        assert not any(each.startswith("s_running --> s_overdue: repay") for each in lines)
+
+    def test_targets_that_share_the_statuses_out_need_none_for_other_cases(self) -> None:
+        last = "- {status: running, update: {loan.reminders: 0}}"
+        shared = "\n      ".join(
+            f"- {{from: {each}, status: {each}}}" for each in ("running", "overdue")
+        )
+        compiled(FROM_OVERDUE, (last, shared))
+        with pytest.raises(InvalidMachineError) as found:
+            compiled(FROM_OVERDUE, (last, shared.splitlines()[0]))
         assert {finding.rule for finding in found.value.findings} == {"not-total"}
 
     def test_the_test_of_a_target_narrows_types(self) -> None:

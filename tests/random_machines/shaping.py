@@ -98,10 +98,19 @@ class Shaping:
         for _ in range(2 if pick.chance(15) else 1):
             target = self._target(pick.one(statuses), action)
             if target is not None:
-                targets.append(target | {"when": self._test(scope)})
+                targets.append(self._sourced(target | {"when": self._test(scope)}, action))
         if targets:
             action["to"] = [*targets, action["to"]]
             b.has("several targets")
+
+    def _sourced(self, target: Tree, action: Tree) -> Tree:
+        """A target that perhaps applies in some of the statuses of its action only."""
+        words = [action["from"]] if isinstance(action["from"], str) else action["from"]
+        sources = [each for each in self.b.live if each in words or "live" in words]
+        if len(sources) < 2 or not self.pick.chance(60):
+            return target
+        self.b.has("target: from")
+        return target | {"from": self.pick.some(sources, len(sources) - 1, 1)}
 
     def _test(self, scope: Scope) -> str:
         numbers = [p for p, type in self.expressions.paths(scope, 1) if type == "int"]

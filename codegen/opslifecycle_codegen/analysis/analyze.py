@@ -102,7 +102,7 @@ class _Analyzer:
         machine, commands = self._machine, self._commands
         ends = Ends(machine, self._symbols, commands.changes, self._compile)
         feed = Transitions(machine, self._symbols, ends.of_a_transition)
-        crossings = Crossings(machine, self._symbols, commands.changes, self._diagnostics)
+        crossings = Crossings(machine, commands.changes, self._diagnostics)
         create, create_id = commands.create(machine.create)
         create = with_entry(feed.create(crossings.create(create)), machine, self._symbols, CREATE)
         actions = self._actions(crossings, feed)

@@ -9,24 +9,34 @@ from attrs import evolve
 from opslifecycle_codegen.analysis.expressions import compile_expression
 from opslifecycle_codegen.analysis.missing import missing_field
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
+from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.built_ins import BUILT_IN_EFFECTS
-from opslifecycle_codegen.ir.expr import Field
+from opslifecycle_codegen.ir.expr import Expression, Field, Root
 from opslifecycle_codegen.ir.program import Assignment
 from opslifecycle_codegen.ir.scope import Scope
 from opslifecycle_codegen.ir.symbols import Symbols
-from opslifecycle_codegen.ir.types import ENTITY, REGISTRY, Type
+from opslifecycle_codegen.ir.types import BOOL, ENTITY, REGISTRY, Type
 from opslifecycle_codegen.source import model
 from opslifecycle_codegen.source.words import Expr, Name, Text
 
 
 class Changes:
-    """Checks updates and effects, and records which effects are used."""
+    """Checks updates, effects and statuses of ways, and records which effects are used."""
 
     def __init__(self, machine: model.Machine, symbols: Symbols, found: Diagnostics) -> None:
         self._machine = machine
         self._symbols = symbols
         self._diagnostics = found
         self.used_effects: set[str] = set()
+        record = nodes.Name(ENTITY, Root.RECORD, str(machine.entity))
+        self._status = Field(symbols.status_type, record, "status")
+
+    def among(self, statuses: Sequence[str]) -> Expression:
+        """Return the test that the record has one of some statuses."""
+        members = tuple(nodes.Member(self._symbols.status_type, each) for each in statuses)
+        if len(members) == 1:
+            return nodes.IsMember(BOOL, self._status, members[0])
+        return nodes.Among(BOOL, self._status, members)
 
     def updates(self, declared: Mapping[Text, Expr], scope: Scope) -> tuple[Assignment, ...]:
         """Return updates in order, each of a `registry.field` or `entity.field`."""

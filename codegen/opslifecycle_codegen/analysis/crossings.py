@@ -9,10 +9,8 @@ from attrs import evolve
 from opslifecycle_codegen.analysis.changes import Changes
 from opslifecycle_codegen.base.diagnostics import Diagnostics, Location
 from opslifecycle_codegen.ir import expr as nodes
-from opslifecycle_codegen.ir.expr import Expression, Root, negation
+from opslifecycle_codegen.ir.expr import Expression, negation
 from opslifecycle_codegen.ir.program import Command, Target, tested_ways
-from opslifecycle_codegen.ir.symbols import Symbols
-from opslifecycle_codegen.ir.types import BOOL, ENTITY
 from opslifecycle_codegen.source import command_model, model
 
 Effects = tuple[str, ...]
@@ -24,24 +22,19 @@ class Crossings:
     An action whose statuses differ in what leaving them causes has a target for each of them.
     """
 
-    def __init__(
-        self, machine: model.Machine, symbols: Symbols, changes: Changes, found: Diagnostics
-    ) -> None:
-        self._symbols = symbols
-        self._diagnostics = found
+    def __init__(self, machine: model.Machine, changes: Changes, found: Diagnostics) -> None:
+        self._changes = changes
         members = machine.statuses.members
         self._exit = {str(name): changes.effects(each.exit) for name, each in members.items()}
         self._entry = {str(name): changes.effects(each.entry) for name, each in members.items()}
-        record = nodes.Name(ENTITY, Root.RECORD, str(machine.entity))
-        self._status = nodes.Field(symbols.status_type, record, "status")
         for name, status in members.items():
             if status.pseudo and (status.exit or status.entry):
                 message = f"no record ever has the pseudo status {name}: it has no effects"
-                self._diagnostics.add(name.mark, "pseudo-status", message)
+                found.add(name.mark, "pseudo-status", message)
             elif status.terminal and status.exit:
                 message = f"{name} is terminal: no action leads out of it"
                 hint = "remove `exit`, or write its effects under `entry`"
-                self._diagnostics.add(status.exit[0].mark, "terminal-exit", message, hint)
+                found.add(status.exit[0].mark, "terminal-exit", message, hint)
 
     def create(self, command: Command) -> Command:
         """Return the creation of a record, which enters its first status."""
@@ -76,8 +69,11 @@ class Crossings:
         missed: tuple[Expression, ...] = ()
         *_, last = by_exit
         for mark, (test, way) in zip(marks, tested_ways(command), strict=True):
-            for effects, statuses in by_exit.items():
-                parts = [self._among(statuses)] if effects != last else []
+            for effects, having in by_exit.items():
+                statuses = [each for each in having if each in way.from_statuses]
+                if not statuses:
+                    continue
+                parts = [self._changes.among(statuses)] if effects != last else []
                 parts += [test] if test is not None else []
                 own = nodes.conjunction(parts) if parts else None
                 condition = nodes.conjunction([*missed, *parts])
@@ -87,9 +83,3 @@ class Crossings:
                 yield Target(own, condition, self._crossed(bare, effects), mark)
                 if own is not None:
                     missed = (*missed, negation(own))
-
-    def _among(self, statuses: list[str]) -> Expression:
-        members = tuple(nodes.Member(self._symbols.status_type, each) for each in statuses)
-        if len(members) == 1:
-            return nodes.IsMember(BOOL, self._status, members[0])
-        return nodes.Among(BOOL, self._status, members)

@@ -76,7 +76,7 @@ class _Rules:
             (source, way.to or source)
             for action in self._program.actions
             for way in action.ways
-            for source in action.from_statuses
+            for source in way.from_statuses
         }
         reached = _closure({str(machine.create.to)}, edges)
         for wire, status in machine.statuses.members.items():

@@ -52,13 +52,15 @@ class Targets:
         targets: list[Target] = []
         missed: tuple[Expression, ...] = ()
         for target, status in zip(declared.to, leads, strict=True):
-            test, reached = self._test(target, scope)
-            way = evolve(bare, to=status, outcome=outcome)
+            sources = self._sources(target, command)
+            test, reached = self._test(target, scope, sources)
+            way = evolve(bare, to=status, outcome=outcome, from_statuses=sources)
             way = self._way(way, declared, target, reached)
             parts = (*missed, *([test] if test is not None else []))
             targets.append(Target(test, nodes.conjunction(parts), way, target.mark))
-            if target.when is not None and test is not None:
+            if test is not None:
                 missed = (*missed, negation(test))
+            if target.when is not None and not target.from_:
                 scope = narrowed_by(target.when, scope, self._diagnostics, truth=False)
         self._refuse_targets_behind_the_last(targets)
         if len(targets) == 1 and targets[0].test is None:
@@ -75,13 +77,26 @@ class Targets:
     def _announces(self, status: str) -> bool:
         return status in self._symbols.announced
 
-    def _test(self, target: command_model.Target, scope: Scope) -> tuple[Expression | None, Scope]:
+    def _sources(self, target: command_model.Target, command: Command) -> tuple[str, ...]:
+        """Return the statuses in which a target applies, and report those in which it cannot."""
+        sources = self._resolver.statuses(target.from_)
+        others = [each for each in sources if each not in command.from_statuses]
+        if others:
+            message = f"{command.name} is not legal in {' and '.join(others)}"
+            hint = "remove the status from the target, or add it to `from` of the action"
+            self._diagnostics.add(target.from_[0].mark, "dead-target", message, hint)
+        return sources if target.from_ else command.from_statuses
+
+    def _test(
+        self, target: command_model.Target, scope: Scope, sources: tuple[str, ...]
+    ) -> tuple[Expression | None, Scope]:
         """Return the test of a target, and the names that its declarations read."""
+        among = [self._changes.among(sources)] if target.from_ and sources else []
         if target.when is None:
-            return None, scope
+            return (nodes.conjunction(among) if among else None), scope
         test = compile_expression(target.when, scope, self._diagnostics, BOOL)
         reached = narrowed_by(target.when, scope, self._diagnostics, truth=True)
-        return test or nodes.NOTHING, reached
+        return nodes.conjunction([*among, test or nodes.NOTHING]), reached
 
     def _refuse_targets_behind_the_last(self, targets: Sequence[Target]) -> None:
         """Report targets that can never be taken, because one before them always is."""

@@ -108,12 +108,14 @@ class Create(Declared):
 class Target(Declared):
     """A status that an action leads to, if the targets before it do not apply and `when` holds.
 
-    What it declares comes after what the action declares.
+    It applies in the statuses of `from`, or in all those of the action. What it declares comes
+    after what the action declares.
     """
 
     shorthand: ClassVar[str] = "status"
 
     status: Name
+    from_: NameList = Factory(NameList)
     when: Expr | None = None
     outcome: Expr | None = None
     update: dict[Text, Expr] = Factory(dict)

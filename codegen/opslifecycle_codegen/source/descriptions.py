@@ -114,6 +114,7 @@ _SECTIONS: dict[str, dict[str, str]] = {
     "Method": {"actions": "The actions, in the order in which they are tried."},
     "Target": {
         "status": "The status that it leads to.",
+        "from": "The statuses in which it applies; without it, all those of the action.",
         "when": "The condition on which it is taken; the last target has none.",
         "outcome": "What waiters receive of a terminal status or a milestone.",
     },
