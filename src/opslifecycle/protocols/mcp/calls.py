@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import copy_context
 from functools import partial
 
 from mcp.shared.exceptions import MCPError
@@ -47,11 +48,15 @@ class Calls:
         self._changes = changes
         self._tools = tools
         self._running: dict[TaskId, asyncio.Task[None]] = {}
+        # A tool sees the variables of the program and not those of the request that began the task,
+        # such as its access token: a later process does not have them.
+        self._variables = copy_context()
 
     def start(self, snapshot: TaskSnapshot) -> None:
         """Run the tool of a task that is durable. Its end is recorded, unless it is interrupted."""
         tool = self._tools[snapshot.tool]
-        call = asyncio.create_task(self._run(snapshot, tool), name=f"mcp task {snapshot.id}")
+        name, variables = f"mcp task {snapshot.id}", self._variables.copy()
+        call = asyncio.create_task(self._run(snapshot, tool), name=name, context=variables)
         self._running[snapshot.id] = call
         call.add_done_callback(partial(self._forget, snapshot.id))
 
