@@ -37,7 +37,7 @@ def test_its_program_and_its_commands_work(tmp_path: Path) -> None:
 
 
 def test_it_names_every_extra_for_users() -> None:
-    for extra in ("codegen", "cli", "mcp"):
+    for extra in ("codegen", "cli"):
         assert f"pip install 'opslifecycle[{extra}]'" in README
 
 
