@@ -76,6 +76,7 @@ class OperationRegistryBase(OperationReads):
     _engine: _rt.Engine[OperationId, OperationRecord]
     _executor: _rt.Executor
     _feed: _rt.CompletionFeed[CompletionEntry, RuntimeEpochId]
+    _definition = DEFINITION
     _work = WORK
 
     def __init__(

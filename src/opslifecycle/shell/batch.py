@@ -7,7 +7,7 @@ from typing import Generic
 
 from opslifecycle.errors import InternalError, InvalidValueError, OpsLifecycleError
 from opslifecycle.shell.authority import Authority, IdT, RecordT
-from opslifecycle.shell.commands import Change, Command, Step, Together
+from opslifecycle.shell.commands import Change, Command, Reply, Step, Together
 from opslifecycle.shell.engine import Engine
 from opslifecycle.shell.pending import PendingCommand, set_results
 from opslifecycle.shell.retention import Retention
@@ -27,7 +27,8 @@ class Batch(Generic[IdT, RecordT]):
         changes: The changed records with their effects, in order.
         retention: The feed entries after the batch.
         durable: Whether the batch must be committed before its results are set.
-        moved: Whether a command has changed fields of the registry and no record.
+        moved: Whether the store must be written though no record has changed.
+        replies: The answers to commands of other hosts, which the commit stores.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Batch(Generic[IdT, RecordT]):
         self.retention: Retention = engine.effects.begin() if below is None else below.retention
         self.durable = False
         self.moved = False
+        self.replies: list[Reply] = []
 
     def decide(self, commands: Sequence[Step[object]]) -> None:
         """Decide commands in their order, all at one time of the clock."""
@@ -77,7 +79,10 @@ class Batch(Generic[IdT, RecordT]):
 
     def _decide_many(self, command: object) -> None:
         if isinstance(command, Together):
-            self.answers.append(self._transact(command))
+            rejection = self._transact(command)
+            self.answers.append(rejection)
+            if command.reply is not None:
+                self._reply(command.reply, rejection, ())
         else:
             assert isinstance(command, Command)
             self._run(command)
@@ -111,10 +116,14 @@ class Batch(Generic[IdT, RecordT]):
         """Publish the batch; called with the publication lock held."""
         self._engine.staging.merge(self._engine.authority, self.staged)
         self._engine.effects.publish(self.changes, self.retention.evicted)
+        for reply in self.replies:
+            reply.is_stored = True
 
     def _run(self, command: Command[object]) -> None:
         value, changes, durable = command.run(self.staged)
         self.answers.append(value)
+        if command.reply is not None:
+            self._reply(command.reply, value, changes)
         if durable:
             self.durable = True
             self.moved = self.moved or not changes
@@ -125,6 +134,12 @@ class Batch(Generic[IdT, RecordT]):
                 )
             self.changes.append((record, effects))
         self._engine.effects.evict_passed_staged(self.staged, self.retention)
+
+    def _reply(self, reply: Reply, value: object, changes: Sequence[Change[RecordT]]) -> None:
+        """Have the commit store the answer to a command, also if the command was rejected."""
+        reply.text = reply.encode(value, changes)
+        self.replies.append(reply)
+        self.durable = self.moved = True
 
 
 class NotStorableError(Exception):

@@ -118,8 +118,12 @@ class Definition(Generic[RecordT]):
     discard: Decide[Answer] | None = None
 
 
+#: The definition of a machine that its user does not know.
+AnyDefinition: TypeAlias = Definition[Any]
+
+
 @attrs.frozen
-class _Parts(Generic[RecordT]):
+class Parts(Generic[RecordT]):
     """The parts of a registry before it is opened."""
 
     authority: Authority[Hashable, RecordT]
@@ -278,7 +282,7 @@ def _begin(
     clock: Clock,
 ) -> Executor:
     with reporting_damage(store):
-        parts = _parts(definition, given, store, contents, on_effect, clock)
+        parts = parts_of(definition, given, store, contents, on_effect, clock)
         for name, part in parts.attributes().items():
             setattr(registry, name, part)
         parts.executor.start()
@@ -289,14 +293,15 @@ def _begin(
     return parts.executor
 
 
-def _parts(
+def parts_of(
     definition: Definition[RecordT],
     given: Mapping[str, object],
     store: Store | None,
     contents: StoreContents,
     on_effect: Handler | None,
     clock: Clock,
-) -> _Parts[RecordT]:
+) -> Parts[RecordT]:
+    """Return the parts of a registry, with the contents of its store and nothing started."""
     state = data_of(contents.state) if contents.state is not None else {}
     lock = PublicationLock()
     authority: Authority[Hashable, RecordT] = definition.authority(
@@ -342,7 +347,7 @@ def _parts(
         committer.defer(undated)
         committer.defer_evicted(evicted)
         executor = GroupCommit(engine, definition.id_type, committer)
-    return _Parts(authority, engine, executor, feed, outbox, _archive(engine, definition, store))
+    return Parts(authority, engine, executor, feed, outbox, _archive(engine, definition, store))
 
 
 def _archive(

@@ -41,6 +41,28 @@ Finished: TypeAlias = Ended[IdT, Any]
 Collected: TypeAlias = list[tuple[IdT, Any]]
 
 
+#: The forms of commands that other processes can request.
+ON_ALL, ON_ALL_AND_STATE, COLLECT, ADVANCE = "all", "all_and_state", "collect", "advance"
+
+
+@attrs.define(eq=False)
+class Reply:
+    """The answer to a command that another host has requested. The commit of the command stores it.
+
+    Attributes:
+        request: The id of the request.
+        encode: Returns the answer as JSON text, from the value or the rejection of the command and
+            the records that it has changed. It never raises.
+        text: The answer; empty before the command was decided.
+        is_stored: Whether a commit has stored the answer.
+    """
+
+    request: str
+    encode: Callable[..., str]
+    text: str = ""
+    is_stored: bool = False
+
+
 @attrs.frozen
 class Command(Generic[T]):
     """A command that changes any number of records, or none.
@@ -51,12 +73,17 @@ class Command(Generic[T]):
             message by it; None for a command of the shell itself.
         arguments: The arguments of that function.
         has_value: Whether its callers use its value, which is known only after it was decided.
+        reply: Where its answer goes; None for a command of this process.
+        form: Which function below made the command, for another process to make it again; empty for
+            a command that no other process can request.
     """
 
     run: Callable[..., Decision[T, Any]]
     decide: Decide[object] | None = None
     arguments: Arguments = ()
     has_value: bool = attrs.field(default=True, kw_only=True)
+    reply: Reply | None = attrs.field(default=None, kw_only=True)
+    form: str = attrs.field(default="", kw_only=True)
 
 
 #: One command of a transaction: the id of the one record that it creates or changes, the function
@@ -71,6 +98,7 @@ class Together:
     """The commands of a transaction: all of them happen, in their order, or none."""
 
     steps: Sequence[Step[None]]
+    reply: Reply | None = None
 
     def acts_on(self, id: Hashable) -> bool:
         """Return whether one of the commands creates or changes the record with an id."""
@@ -98,7 +126,8 @@ def acting_on_all(
         changes = decide(authority, *payload)
         return None, changes, writes_state or bool(changes)
 
-    return Command(run, decide, payload, has_value=False)
+    form = ON_ALL_AND_STATE if writes_state else ON_ALL
+    return Command(run, decide, payload, has_value=False, form=form)
 
 
 def collecting(
@@ -118,7 +147,7 @@ def collecting(
         collected = [(record.id, record.terminal_outcome) for record in records]
         return collected, [(record, erase) for record in records], bool(records)
 
-    return Command(run, decide)
+    return Command(run, decide, form=COLLECT)
 
 
 def advancing(decide: Decide[int | OpsLifecycleError], consumer: Enum, cursor: int) -> Command[int]:
@@ -136,7 +165,7 @@ def advancing(decide: Decide[int | OpsLifecycleError], consumer: Enum, cursor: i
         moved = not isinstance(result, OpsLifecycleError) and result != before
         return result, (), moved
 
-    return Command(run, decide, (consumer, cursor))
+    return Command(run, decide, (consumer, cursor), form=ADVANCE)
 
 
 def recovering(

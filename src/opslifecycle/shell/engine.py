@@ -339,3 +339,7 @@ class Engine(Generic[IdT, RecordT]):
         self.effects.end()
         # The waiters are in the parent.
         self.lock.left.clear()
+
+
+#: An engine where the machine of its registry does not matter.
+AnyEngine: TypeAlias = Engine[Any, Any]

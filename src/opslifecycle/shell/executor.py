@@ -11,11 +11,11 @@ import os
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Hashable, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from opslifecycle.errors import OpsLifecycleError
 from opslifecycle.shell.commands import Answer, Arguments, Command, Decide, Together
-from opslifecycle.shell.engine import Engine
+from opslifecycle.shell.engine import AnyEngine
 
 T = TypeVar("T")
 
@@ -23,7 +23,7 @@ T = TypeVar("T")
 class Executor(ABC):
     """The executor of one registry's commands."""
 
-    def __init__(self, engine: Engine[Any, Any], id_type: type[object]) -> None:
+    def __init__(self, engine: AnyEngine, id_type: type[object]) -> None:
         self._engine = engine
         self._id_type = id_type
         _EXECUTORS.add(self)

@@ -34,7 +34,7 @@ def by_slots() -> Staging[AuthorityT]:
 
 def _stage(authority: AuthorityT) -> AuthorityT:
     staged = copy(authority)
-    for name in _slots(authority):
+    for name in slots_of(authority):
         value = getattr(authority, name)
         if isinstance(value, dict):
             setattr(staged, name, Overlay(value, copy if name == "records" else None))
@@ -42,7 +42,7 @@ def _stage(authority: AuthorityT) -> AuthorityT:
 
 
 def _merge(authority: AuthorityT, staged: AuthorityT) -> None:
-    for name in _slots(authority):
+    for name in slots_of(authority):
         value = getattr(staged, name)
         if isinstance(value, dict):
             merge_overlay(value)
@@ -50,6 +50,7 @@ def _merge(authority: AuthorityT, staged: AuthorityT) -> None:
             setattr(authority, name, value)
 
 
-def _slots(authority: object) -> tuple[str, ...]:
+def slots_of(authority: object) -> tuple[str, ...]:
+    """Return the names of the attributes of an authority."""
     slots: tuple[str, ...] = type(authority).__dict__["__slots__"]
     return slots

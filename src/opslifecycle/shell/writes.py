@@ -175,9 +175,11 @@ class Writes(Generic[IdT, RecordT]):
         changed = {id: entry.written() for id, entry in self._messages.items()}
         commit = self._commit_on(decided.staged, writes.values(), erased, {**changed, **noted})
         if decided.retention.left:
-            commit = evolve(
-                commit, archived=(*commit.archived, *self._archived_of(decided.retention))
-            )
+            archived = (*commit.archived, *self._archived_of(decided.retention))
+            commit = evolve(commit, archived=archived)
+        if decided.replies:
+            answers = tuple((each.request, each.text) for each in decided.replies)
+            commit = evolve(commit, answers=answers)
         return commit
 
     def _commit_on(

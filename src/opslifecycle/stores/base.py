@@ -30,6 +30,9 @@ RecordWrite: TypeAlias = tuple[str, int | None, str]
 #: version of the machine that wrote it, and its body.
 ArchivedRow: TypeAlias = tuple[int, str, int, str]
 
+#: The answer to a request of another host: the id of the request, and JSON text.
+RequestAnswer: TypeAlias = tuple[str, str]
+
 
 @attrs.frozen
 class Commit:
@@ -37,7 +40,8 @@ class Commit:
 
     Bodies and the registry's state are JSON texts, which a store does not interpret. Feed entries
     up to `dropped_through` are no longer needed. Records in `archived` are among those that are
-    erased; they are no store contents any more, and can be read one by one.
+    erased; they are no store contents any more, and can be read one by one. Only stores that other
+    hosts can use get `answers`.
     """
 
     writes: tuple[RecordWrite, ...]
@@ -45,6 +49,7 @@ class Commit:
     dropped_through: int
     state: str
     archived: tuple[ArchivedRow, ...] = ()
+    answers: tuple[RequestAnswer, ...] = ()
 
 
 @attrs.frozen

@@ -84,6 +84,7 @@ class RequestRegistryBase(RequestReads):
     _feed: _rt.CompletionFeed[DecisionEntry, FeedId]
     _archive: _rt.Archive[RequestSnapshot]
     _outbox: _rt.Outbox
+    _definition = DEFINITION
 
     def __init__(
         self,

@@ -68,6 +68,7 @@ class OrderRegistryBase(OrderReads):
     _executor: _rt.Executor
     _feed: _rt.CompletionFeed[OrderChange, FeedId]
     _outbox: _rt.Outbox
+    _definition = DEFINITION
 
     def __init__(
         self,

@@ -38,6 +38,7 @@ class DownloadRegistryBase(DownloadReads):
     _authority: DownloadAuthority
     _engine: _rt.Engine[DownloadId, DownloadRecord]
     _executor: _rt.Executor
+    _definition = DEFINITION
     _work = WORK
 
     def __init__(self, *, store: _rt.Store | None = None) -> None:

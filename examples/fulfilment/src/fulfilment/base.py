@@ -37,6 +37,7 @@ class OrderRegistryBase(OrderReads):
     _authority: OrderAuthority
     _engine: _rt.Engine[OrderId, OrderRecord]
     _executor: _rt.Executor
+    _definition = DEFINITION
 
     def __init__(self, *, store: _rt.Store | None = None) -> None:
         _rt.open_registry(self, DEFINITION, store=store)

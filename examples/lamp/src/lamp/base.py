@@ -36,6 +36,7 @@ class LampRegistryBase(LampReads):
     _authority: LampAuthority
     _engine: _rt.Engine[LampId, LampRecord]
     _executor: _rt.Executor
+    _definition = DEFINITION
 
     def __init__(self, *, store: _rt.Store | None = None) -> None:
         _rt.open_registry(self, DEFINITION, store=store)

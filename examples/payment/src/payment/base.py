@@ -37,6 +37,7 @@ class PaymentRegistryBase(PaymentReads):
     _authority: PaymentAuthority
     _engine: _rt.Engine[PaymentId, PaymentRecord]
     _executor: _rt.Executor
+    _definition = DEFINITION
 
     def __init__(self, *, store: _rt.Store | None = None) -> None:
         _rt.open_registry(self, DEFINITION, store=store)

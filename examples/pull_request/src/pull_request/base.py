@@ -68,6 +68,7 @@ class PullRequestRegistryBase(PullRequestReads):
     _executor: _rt.Executor
     _feed: _rt.CompletionFeed[Activity, FeedId]
     _outbox: _rt.Outbox
+    _definition = DEFINITION
 
     def __init__(
         self,

@@ -85,6 +85,7 @@ class ShipmentRegistryBase(ShipmentReads):
     _executor: _rt.Executor
     _feed: _rt.CompletionFeed[ShipmentChange, FeedId]
     _outbox: _rt.Outbox
+    _definition = DEFINITION
 
     def __init__(
         self,

@@ -58,6 +58,7 @@ class TaskRegistryBase(TaskReads):
     _engine: _rt.Engine[TaskId, TaskRecord]
     _executor: _rt.Executor
     _feed: _rt.CompletionFeed[TaskChange, TaskFeedId]
+    _definition = DEFINITION
 
     def __init__(
         self,
