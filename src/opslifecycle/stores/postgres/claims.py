@@ -63,15 +63,29 @@ class RegistryRow:
         return self.owner is not None and self.lease_valid
 
 
+#: Whether an owner `o` uses an advisory lock, and does not hold it.
+_LOCK_IS_GONE = (
+    "(o.session_lock AND NOT EXISTS ("
+    "  SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1 AND granted"
+    "  AND classid = (o.owner >> 32)::oid AND objid = (o.owner & 4294967295)::oid"
+    "  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())))"
+)
+
+
+def is_free(schema: str) -> str:
+    """Return the condition that a registry has no owner that lives, as far as the server knows."""
+    return (
+        f"NOT EXISTS (SELECT 1 FROM {schema}.owners o WHERE o.owner = registries.owner"
+        f" AND o.lease_until > clock_timestamp() AND NOT {_LOCK_IS_GONE})"
+    )
+
+
 def registry_row(link: Link, schema: str, name: str, deadline: Deadline) -> RegistryRow | None:
     """Return the row of a registry; None if there is none."""
     rows = link.run(
         "SELECT r.number, r.machine, r.version, r.fencing_token, r.owner, o.name,"
         " coalesce(o.lease_until > clock_timestamp(), false),"
-        " coalesce(o.session_lock, false) AND NOT EXISTS ("
-        "  SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1 AND granted"
-        "  AND classid = (o.owner >> 32)::oid AND objid = (o.owner & 4294967295)::oid"
-        "  AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))"
+        f" coalesce({_LOCK_IS_GONE}, false)"
         f" FROM {schema}.registries r LEFT JOIN {schema}.owners o ON o.owner = r.owner"
         " WHERE r.name = $1",
         name,

@@ -14,7 +14,7 @@ from opslifecycle.errors import StoreVersionError
 from opslifecycle.stores.postgres.link import Deadline, Link
 
 #: The version of the tables that this program reads and writes.
-LAYOUT = 1
+LAYOUT = 2
 POSITION_BITS = 40
 POSITION_MASK = (1 << POSITION_BITS) - 1
 
@@ -86,6 +86,28 @@ CREATE VIEW {s}.leases AS
 SELECT r.name AS registry, o.name AS owner, r.fencing_token, o.lease_until,
        coalesce(o.lease_until > clock_timestamp(), false) AS valid
 FROM {s}.registries r LEFT JOIN {s}.owners o ON o.owner = r.owner;
+""",
+    # Commands of other hosts, until their senders have read the answers; and the hosts that share
+    # the registries of the schema.
+    """
+CREATE TABLE {s}.requests (
+    request uuid PRIMARY KEY,
+    number bigint GENERATED ALWAYS AS IDENTITY,
+    registry integer NOT NULL,
+    sender bigint NOT NULL,
+    owner bigint,
+    command text NOT NULL,
+    answer text,
+    head bigint,
+    sent_at timestamptz NOT NULL DEFAULT clock_timestamp()
+) WITH (fillfactor = 50, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_scale_factor = 0);
+
+CREATE INDEX requests_registry ON {s}.requests (registry) WHERE answer IS NULL;
+CREATE INDEX requests_sender ON {s}.requests (sender) WHERE answer IS NOT NULL;
+
+CREATE TABLE {s}.members (
+    owner bigint PRIMARY KEY REFERENCES {s}.owners ON DELETE CASCADE
+);
 """,
 )
 

@@ -17,8 +17,11 @@ class Statements:
     """The statements that owners use. Each is a transaction of its own."""
 
     commit: str
-    #: The same with archived records, for schemas that have an archive.
+    #: The same with the answers to requests of other hosts.
+    commit_answering: str
+    #: Both with archived records, for schemas that have an archive.
     commit_archiving: str
+    commit_archiving_answering: str
     resolve: str
     owner: str
     appear: str
@@ -26,13 +29,21 @@ class Statements:
     leave: str
     release: str
 
+    def commit_of(self, archives: bool, answers: bool) -> str:
+        """Return the statement of commits with archived records, with answers, both or neither."""
+        if answers:
+            return self.commit_archiving_answering if archives else self.commit_answering
+        return self.commit_archiving if archives else self.commit
+
 
 @cache
 def statements(schema: str) -> Statements:
     """Return the statements for a schema."""
     return Statements(
         commit=_commit(schema),
+        commit_answering=_commit(schema, answers=True),
         commit_archiving=_commit(schema, archives=True),
+        commit_archiving_answering=_commit(schema, archives=True, answers=True),
         # The row lock waits for a statement of ours that may still run, and the new fencing token
         # shuts out one that is still to arrive.
         resolve=(
@@ -62,19 +73,24 @@ def statements(schema: str) -> Statements:
     )
 
 
-def _commit(schema: str, *, archives: bool = False) -> str:
+def _commit(schema: str, *, archives: bool = False, answers: bool = False) -> str:
     """Write the commits of several registries; those that another process owns are left out.
 
     Parameters: registries, new rows, keys of rows that are needed for the feed alone, keys of rows
-    that are not needed; with `archives` also archived records. Returns the numbers of the
-    registries that were written.
+    that are not needed; with `archives` also archived records, and then with `answers` the answers
+    to requests. Returns the numbers of the registries that were written.
     """
+    of_owned = "IN (SELECT number FROM owned)"
     archived = f"""
 archived AS (
   INSERT INTO {schema}.archive (key, id, version, body)
   SELECT v[1]::bigint, v[2], v[3]::integer, v[4]
-  FROM {SPLIT.format("$5")} each WHERE v[1]::bigint >> 40 IN (SELECT number FROM owned)),"""
-    of_owned = "IN (SELECT number FROM owned)"
+  FROM {SPLIT.format("$5")} each WHERE v[1]::bigint >> 40 {of_owned}),"""
+    answered = f"""
+answered AS (
+  UPDATE {schema}.requests q SET answer = v[2], head = o.head
+  FROM {SPLIT.format("$6" if archives else "$5")} each, owned o
+  WHERE q.request = v[1]::uuid AND q.registry = o.number),"""
     return f"""
 WITH given AS (
   SELECT v[1]::integer AS number, v[2]::bigint AS fencing_token, v[3]::bigint AS before,
@@ -85,8 +101,8 @@ owned AS (
   SET head = g.after, dropped_through = g.dropped_through, state = g.state
   FROM given g
   WHERE r.number = g.number AND r.fencing_token = g.fencing_token AND r.head = g.before
-  RETURNING r.number),
-{archived if archives else ""}inserted AS (
+  RETURNING r.number, r.head),
+{archived if archives else ""}{answered if answers else ""}inserted AS (
   INSERT INTO {schema}.log (key, id, sequence, current, body)
   SELECT v[1]::bigint, v[2], nullif(v[3], '')::bigint, v[4]::boolean, v[5]
   FROM {SPLIT.format("$2")} each WHERE v[1]::bigint >> 40 {of_owned}),

@@ -35,7 +35,7 @@ from opslifecycle.values import checks
 
 _log = logging.getLogger("opslifecycle")
 _LEASE_SECONDS_MIN, _LEASE_SECONDS_MAX = 1.0, 3600.0
-_COLUMNS_OF_A_ROW, _COLUMNS_OF_ARCHIVED = 5, 4
+_COLUMNS_OF_A_ROW, _COLUMNS_OF_ARCHIVED, _COLUMNS_OF_AN_ANSWER = 5, 4, 2
 _PAUSE_SECONDS = 0.05
 _ROWS_OF_A_READ = 1000
 
@@ -111,6 +111,16 @@ class PostgresStore(Store):
         return self._name
 
     @property
+    def number(self) -> int:
+        """The number of the registry in the schema; 0 before it was opened."""
+        return self._number
+
+    @property
+    def owner(self) -> int:
+        """The id of this process among the owners of the schema; 0 if the store is closed."""
+        return 0 if self._session is None else self._session.lease.owner
+
+    @property
     def is_open(self) -> bool:
         """See `Store.is_open`."""
         return self._session is not None
@@ -168,10 +178,13 @@ class PostgresStore(Store):
             [first + each for each in changes.superseded],
             [first + each for each in changes.dead],
             archive.encoded(self._number, commit.archived),
+            LINE.join(f"{request}{COLUMN}{answer}" for request, answer in commit.answers),
         )
         self._refuse_unstorable(rows, len(changes.rows), _COLUMNS_OF_A_ROW, commit.state)
         archived = commit.archived
         self._refuse_unstorable(write.archived, len(archived), _COLUMNS_OF_ARCHIVED, "")
+        answers = commit.answers
+        self._refuse_unstorable(write.answers, len(answers), _COLUMNS_OF_AN_ANSWER, "")
         try:
             session.writer.write(write)
         except StoreRolledBackError:

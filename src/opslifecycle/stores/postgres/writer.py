@@ -55,6 +55,8 @@ class Write:
     dead: list[int]
     #: Archived records, as one text.
     archived: str = ""
+    #: Answers to requests of other hosts, as one text.
+    answers: str = ""
     #: Why it was not written; None once it is durable.
     error: OpsLifecycleError | None = None
     done: threading.Event = attrs.Factory(threading.Event)
@@ -199,10 +201,12 @@ class Writer:
             keys_text([key for each in writes for key in each.superseded]),
             keys_text([key for each in writes for key in each.dead]),
         ]
-        statement, archived = self._statements.commit, [e.archived for e in writes if e.archived]
-        if archived:
-            statement = self._statements.commit_archiving
-            parameters.append(LINE.join(archived))
+        further = [
+            LINE.join([each.archived for each in writes if each.archived]),
+            LINE.join([each.answers for each in writes if each.answers]),
+        ]
+        parameters += [each for each in further if each]
+        statement = self._statements.commit_of(*map(bool, further))
         rows = run(statement, *parameters, deadline=self._deadline)
         written = {int(number or 0) for (number,) in rows}
         missing = [each for each in writes if each.number not in written]
