@@ -42,6 +42,7 @@ JSON_BOUNDARY = {
     RUNTIME / "values/plain.py",
     RUNTIME / "values/conversion.py",
     RUNTIME / "protocols/mcp/wire.py",
+    RUNTIME / "cluster/wire.py",
     ROOT / "codegen/opslifecycle_codegen/compat/lock.py",
 }
 #: How many other lines of the runtime, the compiler and its templates name the type Any, imports

@@ -43,6 +43,7 @@ FIRST = ["tests/test_edges.py", "tests/test_identifiers.py", "tests/test_lease.p
 _SQLITE = ["tests/test_golden.py", "tests/test_faults.py", "tests/cli/test_looking.py",
            "tests/test_sqlite.py"]  # fmt: skip
 _POSTGRES = ["tests/postgres"]
+_CLUSTER = ["tests/cluster"]
 _RACES = ["tests/schedules", "tests/test_hammer.py"]
 _INTERRUPTS = [*_RACES, "tests/interrupts"]
 _EFFECTS = ["tests/codegen/test_effects.py"]
@@ -119,8 +120,18 @@ THEN = {
     "shell.codec": [*_EFFECTS, "tests/test_golden.py"],
     "shell.engine": ["tests/work/test_recovering.py", *_EFFECTS, *_INTERRUPTS],
     "shell.executor": _INTERRUPTS,
+    "shell.replica": _CLUSTER,
     "shell.direct": [*_EFFECTS, *_INTERRUPTS],
     "shell.group_commit": [*_EFFECTS, "tests/test_faults.py", *_INTERRUPTS],
+    "cluster.cluster": _CLUSTER,
+    "cluster.errors": _CLUSTER,
+    "cluster.following": _CLUSTER,
+    "cluster.placement": _CLUSTER,
+    "cluster.post": _CLUSTER,
+    "cluster.remote": _CLUSTER,
+    "cluster.requests": _CLUSTER,
+    "cluster.wire": _CLUSTER,
+    "cluster.worker": _CLUSTER,
     "stores.sqlite.log_index": _SQLITE,
     "stores.epochs": ["tests/stores/test_copies.py"],
     "stores.postgres.admin": _POSTGRES,

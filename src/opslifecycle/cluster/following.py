@@ -1,0 +1,194 @@
+"""Following registries that other hosts own: their contents once, and then what has changed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Container, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol
+
+import attrs
+from opslifecycle.errors import OpsLifecycleError, PersistenceError, StoreDamagedError
+from opslifecycle.shell.replica import StoredRow
+from opslifecycle.stores.base import SchemaVersion, StoreContents
+from opslifecycle.stores.postgres.claims import is_free, read, registry_row
+from opslifecycle.stores.postgres.link import Deadline, Link
+from opslifecycle.stores.postgres.log_index import LogIndex
+from opslifecycle.stores.postgres.schema import (
+    POSITION_BITS,
+    layout_of,
+    migrate,
+    refuse_other_layouts,
+)
+from opslifecycle.stores.postgres.session import Target
+from opslifecycle.stores.postgres.statements import keys_text
+from opslifecycle.stores.reading import UNREADABLE
+
+_log = logging.getLogger("opslifecycle")
+
+
+class Mirror(Protocol):
+    """What a registry of another host is read through."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it was not closed."""
+
+    def advance(
+        self, rows: Iterable[StoredRow], current: Container[str] | None, state: str
+    ) -> None:
+        """See `Replica.advance`."""
+
+    def end(self) -> None:
+        """See `Replica.end`."""
+
+
+@attrs.frozen
+class Look:
+    """The contents of a registry at one instant."""
+
+    number: int
+    head: int
+    stored: StoreContents
+
+
+@attrs.define(eq=False)
+class Followed:
+    """A registry of another host, as this host knows it."""
+
+    name: str
+    number: int
+    head: int
+    replica: Mirror
+    #: The ids of the records, as they are stored.
+    ids: set[str]
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anyone uses it."""
+        return self.replica.is_open
+
+
+@contextmanager
+def _snapshot(link: Link, until: Deadline) -> Iterator[None]:
+    link.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", deadline=until)
+    yield
+    link.run("COMMIT", deadline=until)
+
+
+class Following:
+    """Reads the registries of one machine in one schema.
+
+    Args:
+        target: The schema.
+        version: The machine.
+    """
+
+    def __init__(self, target: Target, version: SchemaVersion) -> None:
+        self._target = target
+        self._tables = target.schema
+        self._version = version
+
+    @property
+    def machine(self) -> str:
+        """The name of the machine."""
+        return self._version.machine
+
+    def prepare(self, link: Link, until: Deadline) -> None:
+        """Create the tables if there are none.
+
+        Raises:
+            StoreVersionError: The tables are of another version of this program.
+        """
+        if layout_of(link, self._tables, until) == 0:
+            migrate(link, self._tables, until)
+        refuse_other_layouts(link, self._tables, until)
+
+    def look(self, link: Link, name: str, until: Deadline) -> Look:
+        """Return the contents of a registry.
+
+        Raises:
+            PersistenceError: There is no such registry.
+            StoreVersionError: It is of another machine, or of a version without a migration.
+            StoreDamagedError: Its rows contradict each other.
+        """
+        where = f"registry {name!r} in {self._target.name}"
+        with _snapshot(link, until):
+            row = registry_row(link, self._tables, name, until)
+            if row is None:
+                raise PersistenceError(self._target.name, f"there is no registry {name!r}")
+            self._version.refuse_unreadable(row.machine, row.version, where)
+            ((head, dropped, state),) = link.run(
+                f"SELECT head, dropped_through, state FROM {self._tables}.registries"
+                " WHERE number = $1::integer",
+                row.number, deadline=until,
+            )  # fmt: skip
+            index = LogIndex(int(head or 0), int(dropped or 0))
+            found = read(link, self._tables, where, row.number, index, state, until)
+        try:
+            return Look(row.number, index.head, self._version.adopt(row.version, found))
+        except UNREADABLE as error:
+            raise StoreDamagedError(where, index.head, str(error)) from None
+
+    def refresh(self, link: Link, followed: Followed, until: Deadline) -> None:
+        """Take up what has changed in a registry; ends its waits if it cannot be followed."""
+        number, first = followed.number, followed.number << POSITION_BITS
+        with _snapshot(link, until):
+            rows = link.run(
+                f"SELECT head, state, machine, version FROM {self._tables}.registries"
+                " WHERE number = $1::integer",
+                number, deadline=until,
+            )  # fmt: skip
+            own = [self._version.machine, str(self._version.version)]
+            if not rows or list(rows[0][2:]) != own:
+                self._end(followed, "it was removed, or is of another version")
+                return
+            head, state = int(rows[0][0] or 0), rows[0][1]
+            if head == followed.head:
+                return
+            found = link.run(
+                f"SELECT id, sequence, current, body FROM {self._tables}.log"
+                " WHERE key > $1::bigint AND key <= $2::bigint ORDER BY key",
+                first + followed.head, first + head, deadline=until,
+            )  # fmt: skip
+            new: list[StoredRow] = [
+                (str(id), None if sequence is None else int(sequence), current == "t", str(body))
+                for id, sequence, current, body in found
+            ]
+            ids = followed.ids | {id for id, _, is_current, _ in new if is_current}
+            current_ids = self._ids(link, number, until, len(ids))
+        if head < followed.head:
+            self._end(followed, f"the server went back from position {followed.head} to {head}")
+            return
+        followed.head, followed.ids = head, current_ids or ids
+        try:
+            followed.replica.advance(new, current_ids, str(state))
+        except (*UNREADABLE, OpsLifecycleError) as error:
+            self._end(followed, repr(error))
+
+    def free(self, link: Link, numbers: Sequence[int], until: Deadline) -> list[int]:
+        """Return which registries no process owns, as far as the server knows."""
+        if not numbers:
+            return []
+        rows = link.run(
+            f"SELECT number FROM {self._tables}.registries WHERE number = ANY($1::integer[])"
+            f" AND {is_free(self._tables)}",
+            keys_text(list(numbers)), deadline=until,
+        )  # fmt: skip
+        return [int(number or 0) for (number,) in rows]
+
+    def _ids(self, link: Link, number: int, until: Deadline, known: int) -> set[str] | None:
+        """Return the ids of all current rows; None if there are as many as are known."""
+        first, end = number << POSITION_BITS, (number + 1) << POSITION_BITS
+        where = f"FROM {self._tables}.log WHERE key > $1::bigint AND key < $2::bigint AND current"
+        ((count,),) = link.run(f"SELECT count(*) {where}", first, end, deadline=until)
+        if int(count or 0) == known:
+            return None
+        rows = link.run(f"SELECT id {where}", first, end, deadline=until)
+        return {str(id) for (id,) in rows}
+
+    def _end(self, followed: Followed, cause: str) -> None:
+        _log.error(
+            "%s: the registry %r is not followed: %s", self._target.name, followed.name, cause
+        )
+        followed.replica.end()

@@ -1,0 +1,361 @@
+"""Registries of other hosts, through handles: commands, reads, waits and the feed."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from opslifecycle import (
+    AlreadyRegisteredError,
+    AsyncRegistry,
+    BarrierMemberRolledBackError,
+    ChannelClosedError,
+    Completed,
+    CompletionCursorConsumer,
+    CompletionFeedGap,
+    InvalidTransitionError,
+    InvalidValueError,
+    OperationId,
+    OperationSpec,
+    OperationStatus,
+    OpsLifecycleError,
+    PostgresStore,
+    Registry,
+    RegistryClosedError,
+    RunId,
+    StoreVersionError,
+    UnsupportedError,
+)
+from opslifecycle.cluster import Cluster, NotAnsweredError
+from opslifecycle.shell.commands import Command, Decision
+
+from tests.builders import HANDLE, SLOT, UPDATE, result, spec
+from tests.postgres.databases import Database
+
+DEADLINE_SECONDS = 30
+APPLIED = CompletionCursorConsumer.AGENT_APPLIED
+
+
+def clusters(database: Database, **arguments: Any) -> Cluster[AsyncRegistry]:
+    arguments = {"schema": database.schema, "poll_seconds": 0.2, **arguments}
+    return Cluster(database.dsn, AsyncRegistry, **arguments)
+
+
+@asynccontextmanager
+async def owner_and_handle(
+    database: Database, **arguments: Any
+) -> AsyncIterator[tuple[AsyncRegistry, AsyncRegistry]]:
+    """A registry of one host, and the handle that another host has of it."""
+    async with clusters(database, **arguments) as one, clusters(database, **arguments) as other:
+        yield await one.open("shared"), await other.open("shared")
+
+
+async def running(registry: AsyncRegistry, name: str = "work") -> OperationId:
+    made = spec(name=name)
+    await registry.register_operation(made)
+    await registry.provisioning_succeeded(made.id)
+    return made.id
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+def test_a_caller_reads_what_its_own_commands_have_done(postgres: Database) -> None:
+    async def main() -> None:
+        async with owner_and_handle(postgres) as (owner, handle):
+            id = await running(handle)
+            assert handle.snapshot(id) == owner.snapshot(id)
+            await handle.report_progress(id, UPDATE)
+            seen = handle.snapshot(id)
+            assert seen is not None
+            assert seen.latest_progress == UPDATE
+            await handle.complete_operation(id, result())
+            (entry,) = handle.completion_feed().list_since(0).entries
+            assert entry.operation_id == id
+            assert await handle.advance_completion_cursor(APPLIED, 1) == 1
+            assert (handle.completion_cursor(APPLIED), owner.completion_cursor(APPLIED)) == (1, 1)
+            assert handle.broken_invariants() == []
+
+    asyncio.run(main())
+
+
+def test_rejections_are_those_of_the_owner(postgres: Database) -> None:
+    async def main() -> None:
+        async with owner_and_handle(postgres) as (owner, handle):
+            made = spec()
+            await owner.register_operation(made)
+            rejected: list[OpsLifecycleError] = []
+            for registry in (owner, handle):
+                with pytest.raises(AlreadyRegisteredError) as caught:
+                    await registry.register_operation(made)
+                rejected.append(caught.value)
+                with pytest.raises(InvalidTransitionError) as illegal:
+                    await registry.complete_operation(made.id, result())
+                rejected.append(illegal.value)
+                with pytest.raises(InvalidTransitionError) as done:
+                    await registry.mark_retired(made.id)
+                rejected.append(done.value)
+            assert rejected[:3] == rejected[3:]
+            assert [each.guard for each in rejected[:3]] == [each.guard for each in rejected[3:]]
+            with pytest.raises(InvalidValueError, match="error"):
+                await handle.fail_operation(made.id, 5)  # type: ignore[arg-type]
+
+    asyncio.run(main())
+
+
+def test_every_kind_of_command_is_decided_by_the_owner(postgres: Database) -> None:
+    async def main() -> None:
+        async with owner_and_handle(postgres) as (owner, handle):
+            async with handle.transaction() as together:
+                first, second = spec(), spec()
+                await together.register_operation(first)
+                await together.provisioning_succeeded(first.id)
+                await together.register_operation(second)
+            third = spec()
+            with pytest.raises(AlreadyRegisteredError) as caught:
+                await register_together(handle, third, first)
+            assert caught.value.command_index == 1
+            assert owner.snapshot(third.id) is None
+            await handle.complete_operation(first.id, result("one"))
+            collected = await handle.collect_completed()
+            assert [(id, type(outcome)) for id, outcome in collected] == [(first.id, Completed)]
+            assert handle.snapshot(first.id) is owner.snapshot(first.id) is None
+            await handle.rollback_unreturned_operation(second.id)
+            assert owner.list_operations() == handle.list_operations() == []
+            await running(handle)
+            await handle.terminate_owner("enough")
+            assert [each.status for each in owner.list_operations()] == [OperationStatus.TERMINATED]
+
+    asyncio.run(main())
+
+
+def test_waits_of_a_handle_end_with_what_the_owner_does(postgres: Database) -> None:
+    async def main() -> None:
+        async with owner_and_handle(postgres) as (owner, handle):
+            first, second, third = [await running(owner) for _ in range(3)]
+            await until(lambda: handle.snapshot(third))
+            watch, gone = handle.register_watcher(first), handle.register_watcher(third)
+            barrier = handle.wait_all(RunId.new(), [first, second])
+            broken = handle.wait_all(RunId.new(), [first, third])
+            advanced = handle.completion_feed().wait_for_advance(1)
+            await owner.complete_operation(first, result())
+            await owner.fail_operation(second, "no")
+            await owner.rollback_unreturned_operation(third)
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                assert isinstance(await watch, Completed)
+                assert [id for id, _ in (await barrier).outcomes] == [first, second]
+                assert await advanced == 2
+                with pytest.raises(ChannelClosedError):
+                    await gone
+                with pytest.raises(BarrierMemberRolledBackError):
+                    await broken
+
+    asyncio.run(main())
+
+
+def test_consumers_of_a_handle_find_every_entry_or_a_gap(postgres: Database) -> None:
+    async def main() -> None:
+        async with owner_and_handle(postgres, max_completed=3) as (owner, handle):
+            for at in range(10):
+                id = await running(owner, str(at))
+                await owner.complete_operation(id, result())
+            await until(lambda: handle.completion_feed().watermark == 10)
+            gaps, names = [], []
+            async for delivery in handle.consume(APPLIED, wait=False):
+                if isinstance(delivery, CompletionFeedGap):
+                    gaps.append(delivery.dropped_through)
+                else:
+                    names.append(delivery.entry.display_name)
+            assert (gaps, names) == ([7], ["7", "8", "9"])
+            assert owner.completion_cursor(APPLIED) == 10
+            assert handle.list_operations() == owner.list_operations()
+
+    asyncio.run(main())
+
+
+def test_both_see_the_same_after_any_commands(postgres: Database) -> None:
+    async def main() -> None:
+        chance = random.Random(5)
+        async with owner_and_handle(postgres, max_completed=8) as (owner, handle):
+            ids: list[OperationId] = []
+            for _ in range(150):
+                registry = chance.choice((owner, handle))
+                try:
+                    await chance.choice(list(commands(registry, ids, chance)))()
+                except OpsLifecycleError:
+                    continue
+            # A command of the handle, whose answer brings it up to date.
+            with pytest.raises(OpsLifecycleError):
+                await handle.mark_retired(OperationId.new())
+            assert len(owner.list_operations()) > 3
+            assert handle.list_operations() == owner.list_operations()
+            assert handle.completion_feed().list_since(0) == owner.completion_feed().list_since(0)
+            assert handle.broken_invariants() == owner.broken_invariants() == []
+
+    asyncio.run(main())
+
+
+def commands(
+    registry: AsyncRegistry, ids: list[OperationId], chance: random.Random
+) -> list[Callable[[], Awaitable[object]]]:
+    id = chance.choice(ids) if ids else OperationId.new()
+
+    async def register() -> None:
+        made = spec(name=str(len(ids)))
+        ids.append(made.id)
+        await registry.register_operation(made)
+
+    return [
+        register,
+        register,
+        lambda: registry.provisioning_succeeded(id),
+        lambda: registry.provisioning_succeeded(id),
+        lambda: registry.report_progress(id, UPDATE),
+        lambda: registry.peer_ready(id, HANDLE),
+        lambda: registry.complete_operation(id, result()),
+        lambda: registry.cancel_operation(id, None),
+        lambda: registry.request_retire(id),
+        lambda: registry.rollback_unreturned_operation(id),
+        lambda: registry.collect_completed() if chance.random() < 0.2 else register(),
+        lambda: registry.advance_completion_cursor(APPLIED, chance.randint(0, 30)),
+    ]
+
+
+def test_what_no_store_holds_is_not_seen_elsewhere(postgres: Database) -> None:
+    async def main() -> None:
+        async with owner_and_handle(postgres) as (owner, handle):
+            slot = spec(SLOT)
+            await handle.register_operation(slot)
+            assert owner.snapshot(slot.id) is not None
+            assert handle.snapshot(slot.id) is None
+
+    asyncio.run(main())
+
+
+def test_closing_a_handle_leaves_the_registry_alone(postgres: Database) -> None:
+    async def main() -> None:
+        async with owner_and_handle(postgres) as (owner, handle):
+            id = await running(handle)
+            watch = handle.register_watcher(id)
+            await handle.close()
+            with pytest.raises(ChannelClosedError):
+                await watch
+            with pytest.raises(RegistryClosedError):
+                await handle.cancel_operation(id)
+            await owner.complete_operation(id, result())
+
+    asyncio.run(main())
+
+
+async def register_together(registry: AsyncRegistry, *specs: OperationSpec) -> None:
+    async with registry.transaction() as together:
+        for each in specs:
+            await together.register_operation(each)
+
+
+def test_one_cluster_returns_the_same_registry_again(postgres: Database) -> None:
+    async def main() -> None:
+        async with clusters(postgres) as one, clusters(postgres) as other:
+            here, again = await asyncio.gather(one.open("r"), one.open("r"))
+            assert here is again
+            handle = await other.open("r")
+            assert handle is await other.open("r")
+            await here.close()
+            assert await one.open("r") is not here
+
+    asyncio.run(main())
+
+
+def test_an_owner_outside_of_the_cluster_is_told_from_one_that_answers(postgres: Database) -> None:
+    async def main() -> None:
+        store = PostgresStore(postgres.dsn, registry="lonely", schema=postgres.schema)
+        with Registry(store=store) as registry:
+            made = spec()
+            registry.register_operation(made)
+            async with clusters(postgres, patience_seconds=0.3) as cluster:
+                handle = await cluster.open("lonely")
+                assert handle.snapshot(made.id) is not None
+                with pytest.raises(NotAnsweredError, match=r"'lonely'.*nothing has happened"):
+                    await handle.cancel_operation(made.id)
+                assert postgres.query("SELECT count(*) FROM requests") == [(0,)]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        ('{"version":1,"form":"act","name":"erase","id":"x","arguments":[]}', "expected a command"),
+        ('{"version":1,"form":"act","name":"__init__","id":"x","arguments":[]}', "expected a comm"),
+        ('{"version":1,"form":"act","name":"cancel","id":"x","arguments":[]}', "expected a UUID"),
+        ('{"version":7,"form":"collect","name":"collect_completed"}', "expected version 1"),
+        ('{"version":1,"form":"explode","name":"collect_completed","arguments":[]}', "explode"),
+        ("[]", "expected an object"),
+    ],
+)
+def test_requests_that_no_host_has_sent_are_refused(
+    postgres: Database, command: str, reason: str
+) -> None:
+    async def main() -> None:
+        async with clusters(postgres) as cluster:
+            registry = await cluster.open("r")
+            postgres.query(
+                "INSERT INTO requests (request, registry, sender, command)"
+                " SELECT gen_random_uuid(), number, 1, %s FROM registries",
+                command,
+            )
+            answer = "SELECT answer FROM requests WHERE answer IS NOT NULL"
+            await until(lambda: postgres.query(answer))
+            ((text,),) = postgres.query(answer)
+            assert reason in text
+            await running(registry)
+
+    asyncio.run(main())
+
+
+def _discard_dead_letter() -> None: ...
+
+
+def _nothing(authority: object) -> Decision[None, Any]:
+    return None, (), False
+
+
+def test_commands_of_the_owner_alone_are_refused(postgres: Database) -> None:
+    async def main() -> None:
+        async with owner_and_handle(postgres) as (_, handle):
+            with pytest.raises(UnsupportedError, match="discard_dead_letter"):
+                await handle._executor.run_async(Command(_nothing, _discard_dead_letter))
+
+    asyncio.run(main())
+
+
+def test_arguments_are_checked(postgres: Database) -> None:
+    for arguments, field in (
+        ({"machine": Registry}, "machine"),
+        ({"poll_seconds": 0}, "poll_seconds"),
+        ({"patience_seconds": "1"}, "patience_seconds"),
+        ({"schema": "no schema"}, "schema"),
+        ({"dsn": 5}, "dsn"),
+    ):
+        given = {"dsn": postgres.dsn, "machine": AsyncRegistry, **arguments}
+        with pytest.raises(InvalidValueError, match=field):
+            Cluster(**given)  # type: ignore[arg-type]
+
+
+def test_a_registry_of_another_machine_is_refused(postgres: Database) -> None:
+    async def main() -> None:
+        async with clusters(postgres) as cluster:
+            await cluster.open("r")
+            postgres.query("UPDATE registries SET machine = 'other'")
+            async with clusters(postgres) as other:
+                with pytest.raises(StoreVersionError):
+                    await other.open("r")
+
+    asyncio.run(main())

@@ -1,0 +1,295 @@
+"""Hosts that come, go and die, and connections that end at the worst moment."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from opslifecycle import (
+    AlreadyRegisteredError,
+    AsyncRegistry,
+    OperationId,
+    OperationStatus,
+)
+from opslifecycle.cluster import NotAnsweredError
+from opslifecycle.cluster.placement import winner
+from opslifecycle.cluster.requests import Requests
+from opslifecycle.stores.postgres.link import Deadline, Link, within
+from opslifecycle.stores.postgres.session import Target
+
+from tests.builders import spec
+from tests.cluster.test_handles import clusters, running, until
+from tests.postgres import hosts
+from tests.postgres.databases import Database
+
+ROOT = Path(__file__).parents[2]
+LEASES = (2.0, 2.1, 2.2)
+END_CLUSTER_SESSIONS = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE application_name LIKE 'opslifecycle cluster%%' AND pid <> pg_backend_pid()"
+)
+
+
+class HostProcess:
+    """A process of the program, and what it has printed."""
+
+    def __init__(self, database: Database) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.cluster.host_program", database.dsn, database.schema],
+            cwd=ROOT, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        self.lines: list[str] = []
+        assert self.process.stdout is not None
+        lines = iter(self.process.stdout.readline, "")
+        self._reader = threading.Thread(target=self.lines.extend, args=(lines,), daemon=True)
+        self._reader.start()
+
+    def holds(self) -> set[str]:
+        """The registries that the host has opened and not given back."""
+        counts: Counter[str] = Counter()
+        for line in list(self.lines):
+            word, _, name = line.strip().partition(" ")
+            counts[name] += {"opened": 1, "released": -1}.get(word, 0)
+        return {name for name, count in counts.items() if count > 0}
+
+    def end(self, with_signal: signal.Signals) -> int:
+        """End the process, and return its exit status."""
+        self.process.send_signal(with_signal)
+        status = self.process.wait(timeout=hosts.DEADLINE_SECONDS)
+        self._reader.join()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        return status
+
+
+@contextmanager
+def host_processes(database: Database, count: int) -> Iterator[list[HostProcess]]:
+    started = [HostProcess(database) for _ in range(count)]
+    try:
+        yield started
+    finally:
+        for each in started:
+            if each.process.poll() is None:
+                each.end(signal.SIGKILL)
+
+
+def make_registries(database: Database, names: Iterable[str]) -> None:
+    async def main() -> None:
+        async with clusters(database) as cluster:
+            await asyncio.gather(*(cluster.open(name) for name in names))
+
+    asyncio.run(main())
+
+
+async def register_exactly(registry: AsyncRegistry, count: int) -> set[OperationId]:
+    """Register operations at once; each of the calls must be applied once."""
+    specs = [spec() for _ in range(count)]
+    await asyncio.gather(*(registry.register_operation(each) for each in specs))
+    return {each.id for each in specs}
+
+
+def test_a_command_is_applied_once_though_connections_end_at_any_moment(postgres: Database) -> None:
+    async def main() -> int:
+        ended = 0
+        async with clusters(postgres) as one, clusters(postgres) as other:
+            owner, handle = await one.open("r"), await other.open("r")
+            registering = asyncio.create_task(register_in_rounds(handle))
+            while not registering.done():
+                ended += len(await asyncio.to_thread(postgres.query, END_CLUSTER_SESSIONS))
+                await asyncio.sleep(0.15)
+            ids = await registering
+            assert {each.id for each in owner.list_operations()} == ids
+            assert {each.id for each in handle.list_operations()} == ids
+        return ended
+
+    assert asyncio.run(main()) >= 4
+
+
+async def register_in_rounds(registry: AsyncRegistry) -> set[OperationId]:
+    ids: set[OperationId] = set()
+    for _ in range(15):
+        ids |= await register_exactly(registry, 10)
+        await asyncio.sleep(0.01)
+    return ids
+
+
+def test_requests_that_are_sent_again_under_other_ids_are_found(
+    postgres: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The check above fails for a cluster that cannot tell a repeated request from a new one."""
+    real = Requests.send
+
+    def twice(
+        self: Requests, link: Link, given: Iterable[tuple[str, int, str]], at: Deadline
+    ) -> None:
+        requests = list(given)
+        again = [(str(uuid4()), number, text) for _, number, text in requests]
+        real(self, link, again, at)
+        real(self, link, requests, at)
+
+    monkeypatch.setattr(Requests, "send", twice)
+
+    async def main() -> None:
+        async with clusters(postgres) as one, clusters(postgres) as other:
+            await one.open("r")
+            await register_exactly(await other.open("r"), 3)
+
+    with pytest.raises(AlreadyRegisteredError):
+        asyncio.run(main())
+
+
+def test_a_handle_goes_on_when_the_owner_was_killed(postgres: Database) -> None:
+    make_registries(postgres, ["r"])
+
+    async def main(host: HostProcess) -> None:
+        async with clusters(postgres, lease_seconds=2.5) as cluster:
+            await until(lambda: host.holds() == {"r"})
+            handle = await cluster.open("r")
+            stays = await running(handle, "stay")
+            ended = await running(handle)
+            watch = handle.register_watcher(ended)
+            async with asyncio.timeout(hosts.DEADLINE_SECONDS):
+                await watch
+            interrupted = handle.register_watcher(stays)
+            await asyncio.to_thread(host.end, signal.SIGKILL)
+            async with asyncio.timeout(hosts.DEADLINE_SECONDS):
+                # The command waits for the takeover, and the watch ends with the recovery.
+                await handle.register_operation(spec())
+                await interrupted
+            found = {each.id: each.status for each in handle.list_operations()}
+            assert found[ended] is OperationStatus.COMPLETED
+            assert found[stays] is OperationStatus.TERMINATED
+            here = await cluster.open("r")
+            assert here is not handle
+            assert here.list_operations() == handle.list_operations()
+
+    with host_processes(postgres, 1) as (host,):
+        asyncio.run(main(host))
+
+
+def test_hosts_share_all_registries_and_take_over_those_of_the_dead(postgres: Database) -> None:
+    names = {f"r{number}" for number in range(12)}
+    make_registries(postgres, names)
+    with host_processes(postgres, 2) as (first, second):
+        hosts.until(lambda: first.holds() | second.holds() == names)
+        hosts.until(lambda: first.holds() and second.holds())
+        hosts.until(lambda: not first.holds() & second.holds())
+        third = HostProcess(postgres)
+        try:
+            hosts.until(lambda: third.holds())
+            hosts.until(lambda: first.holds() | second.holds() | third.holds() == names)
+            first.end(signal.SIGKILL)
+            hosts.until(lambda: second.holds() | third.holds() == names)
+            assert second.end(signal.SIGTERM) == 0
+            assert second.lines[-1] == "drained\n"
+            assert second.holds() == set()
+            hosts.until(lambda: third.holds() == names)
+        finally:
+            if third.process.poll() is None:
+                assert third.end(signal.SIGTERM) == 0
+    assert postgres.query("SELECT count(*) FROM registries WHERE owner IS NOT NULL") == [(0,)]
+
+
+def test_a_host_that_leaves_moves_only_its_own_share() -> None:
+    names = [f"r{number}" for number in range(300)]
+    before = {name: winner({1, 2, 3}, name) for name in names}
+    after = {name: winner({1, 3}, name) for name in names}
+    assert {name for name in names if before[name] != after[name]} == {
+        name for name in names if before[name] == 2
+    }
+    counts = Counter(before.values())
+    assert min(counts.values()) > 60
+
+
+def test_a_failing_handler_is_called_again(postgres: Database) -> None:
+    make_registries(postgres, ["r"])
+    calls: list[str] = []
+
+    async def handler(name: str, registry: AsyncRegistry) -> None:
+        calls.append(name)
+        if len(calls) == 1:
+            raise ValueError("a mistake of the handler")
+
+    async def main() -> None:
+        async with clusters(postgres, poll_seconds=0.05) as cluster:
+            task = asyncio.create_task(cluster.run(handler))
+            await until(lambda: len(calls) == 2)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        assert postgres.query("SELECT count(*) FROM members") == [(0,)]
+
+    asyncio.run(main())
+
+
+class TestWithdrawing:
+    """A request is withdrawn only if no owner can have begun to apply it."""
+
+    def setup_request(self, database: Database) -> tuple[Requests, Link, str, int]:
+        make_registries(database, ["r"])
+        link = Target(database.dsn, database.schema).connect("test", within(10))
+        requests, id = Requests(database.schema, 1), str(uuid4())
+        ((number,),) = database.query("SELECT number FROM registries")
+        requests.send(link, [(id, number, "{}")], within(10))
+        return requests, link, id, number
+
+    def test_one_that_was_not_claimed_is_withdrawn(self, postgres: Database) -> None:
+        requests, link, id, number = self.setup_request(postgres)
+        assert requests.withdraw(link, id, number, within(10))
+        assert not requests.withdraw(link, id, number, within(10))
+        link.close()
+
+    @pytest.mark.parametrize(("owner", "is_withdrawn"), [(7, False), (8, True), (None, True)])
+    def test_one_that_was_claimed_is_withdrawn_after_its_owner(
+        self, postgres: Database, owner: int | None, is_withdrawn: bool
+    ) -> None:
+        requests, link, id, number = self.setup_request(postgres)
+        assert [each.id for each in requests.claim(link, [number], 7, [], within(10))] == [id]
+        postgres.query("UPDATE registries SET owner = %s", owner)
+        assert requests.withdraw(link, id, number, within(10)) is is_withdrawn
+        link.close()
+
+    def test_one_that_was_answered_is_not_withdrawn(self, postgres: Database) -> None:
+        requests, link, id, number = self.setup_request(postgres)
+        postgres.query("UPDATE requests SET answer = '{}', head = 1")
+        assert not requests.withdraw(link, id, number, within(10))
+        assert [each.id for each in requests.answers(link, within(10))] == [id]
+        requests.forget(link, [id], within(10))
+        assert postgres.query("SELECT count(*) FROM requests") == [(0,)]
+        link.close()
+
+
+def test_a_command_that_never_reached_the_server_has_not_happened(postgres: Database) -> None:
+    async def main() -> None:
+        async with clusters(postgres) as one, clusters(postgres, patience_seconds=0.3) as other:
+            await one.open("r")
+            handle = await other.open("r")
+            worker = other._the_worker
+            real = worker._target.connect
+
+            def refuse(purpose: str, deadline: Deadline) -> Link:
+                return real(purpose, within(0))
+
+            object.__setattr__(worker, "_target", _Unreachable(worker._target, refuse))
+            assert worker._link is not None
+            worker.do(worker._link.close)
+            with pytest.raises(NotAnsweredError):
+                await handle.register_operation(spec())
+
+    asyncio.run(main())
+
+
+class _Unreachable:
+    """A schema whose server accepts no connection any more."""
+
+    def __init__(self, target: Target, connect: object) -> None:
+        self.name, self.schema, self.connect = target.name, target.schema, connect
