@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import random
 import re
 import signal
 import subprocess
@@ -164,6 +165,31 @@ class TestServers:
             assert valid
         with Registry(store=postgres.store()):
             assert postgres.query(held) == [(before + 1,)]
+
+
+def test_a_reader_that_looks_again_finds_what_a_new_one_finds(postgres: Database) -> None:
+    chance = random.Random(3)
+    target = Target(postgres.dsn, postgres.schema)
+    again = PostgresReader(target, CODEC.schema)
+    with Registry(store=postgres.store("r"), max_completed=5) as registry:
+        ids: list[OperationId] = []
+        for _ in range(60):
+            for _ in range(chance.randint(0, 4)):
+                if not ids or chance.random() < 0.5:
+                    ids.append(running(registry))
+                else:
+                    id = ids.pop(chance.randrange(len(ids)))
+                    if chance.random() < 0.7:
+                        registry.complete_operation(id, result())
+                    else:
+                        registry.rollback_unreturned_operation(id)
+            if chance.random() < 0.1:
+                registry.collect_completed()
+            found = again.registry("r").stored
+            new = PostgresReader(target, CODEC.schema).registry("r").stored
+            assert (found.records, found.rows, found.state) == (new.records, new.rows, new.state)
+            assert list(found.rows) == list(new.rows)
+    assert registry.completion_feed().watermark > 10
 
 
 class TestTables:

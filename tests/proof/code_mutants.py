@@ -142,6 +142,7 @@ THEN = {
     "stores.postgres.lease": _POSTGRES,
     "stores.postgres.link": _POSTGRES,
     "stores.postgres.log_index": _POSTGRES,
+    "stores.postgres.log_tail": _POSTGRES,
     "stores.postgres.reader": _POSTGRES,
     "stores.postgres.schema": _POSTGRES,
     "stores.postgres.session": _POSTGRES,

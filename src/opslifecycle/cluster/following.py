@@ -14,8 +14,8 @@ from opslifecycle.stores.base import SchemaVersion, StoreContents
 from opslifecycle.stores.postgres.claims import is_free, read, registry_row
 from opslifecycle.stores.postgres.link import Deadline, Link
 from opslifecycle.stores.postgres.log_index import LogIndex
+from opslifecycle.stores.postgres.log_tail import current_ids, rows_after
 from opslifecycle.stores.postgres.schema import (
-    POSITION_BITS,
     layout_of,
     migrate,
     refuse_other_layouts,
@@ -132,7 +132,7 @@ class Following:
 
     def refresh(self, link: Link, followed: Followed, until: Deadline) -> None:
         """Take up what has changed in a registry; ends its waits if it cannot be followed."""
-        number, first = followed.number, followed.number << POSITION_BITS
+        number = followed.number
         with _snapshot(link, until):
             rows = link.run(
                 f"SELECT head, state, machine, version FROM {self._tables}.registries"
@@ -146,23 +146,15 @@ class Following:
             head, state = int(rows[0][0] or 0), rows[0][1]
             if head == followed.head:
                 return
-            found = link.run(
-                f"SELECT id, sequence, current, body FROM {self._tables}.log"
-                " WHERE key > $1::bigint AND key <= $2::bigint ORDER BY key",
-                first + followed.head, first + head, deadline=until,
-            )  # fmt: skip
-            new: list[StoredRow] = [
-                (str(id), None if sequence is None else int(sequence), current == "t", str(body))
-                for id, sequence, current, body in found
-            ]
+            new = rows_after(link, self._tables, number, followed.head, head, until)
             ids = followed.ids | {id for id, _, is_current, _ in new if is_current}
-            current_ids = self._ids(link, number, until, len(ids))
+            remaining = current_ids(link, self._tables, number, len(ids), until)
         if head < followed.head:
             self._end(followed, f"the server went back from position {followed.head} to {head}")
             return
-        followed.head, followed.ids = head, current_ids or ids
+        followed.head, followed.ids = head, ids if remaining is None else remaining
         try:
-            followed.replica.advance(new, current_ids, str(state))
+            followed.replica.advance(new, remaining, str(state))
         except (*UNREADABLE, OpsLifecycleError) as error:
             self._end(followed, repr(error))
 
@@ -176,16 +168,6 @@ class Following:
             keys_text(list(numbers)), deadline=until,
         )  # fmt: skip
         return [int(number or 0) for (number,) in rows]
-
-    def _ids(self, link: Link, number: int, until: Deadline, known: int) -> set[str] | None:
-        """Return the ids of all current rows; None if there are as many as are known."""
-        first, end = number << POSITION_BITS, (number + 1) << POSITION_BITS
-        where = f"FROM {self._tables}.log WHERE key > $1::bigint AND key < $2::bigint AND current"
-        ((count,),) = link.run(f"SELECT count(*) {where}", first, end, deadline=until)
-        if int(count or 0) == known:
-            return None
-        rows = link.run(f"SELECT id {where}", first, end, deadline=until)
-        return {str(id) for (id,) in rows}
 
     def _end(self, followed: Followed, cause: str) -> None:
         _log.error(

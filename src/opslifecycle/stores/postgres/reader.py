@@ -1,7 +1,8 @@
 """Reading a schema without owning anything in it.
 
 Each look is one transaction that reads only, on a snapshot: an owner is never held up. A registry
-whose head has not moved since the last look is not read again.
+whose head has not moved since the last look is not read again, and of another one only the rows
+after that head, unless it has a new owner, who may have written it anew.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from collections.abc import Iterator
 import attrs
 from opslifecycle.errors import PersistenceError, StoreDamagedError
 from opslifecycle.stores.base import SchemaVersion, StoreContents
-from opslifecycle.stores.postgres.claims import read, registry_row
+from opslifecycle.stores.postgres.claims import RegistryRow, read, registry_row
 from opslifecycle.stores.postgres.failures import failure_of
 from opslifecycle.stores.postgres.link import Deadline, Link, LinkLostError, RefusedError, within
 from opslifecycle.stores.postgres.log_index import LogIndex
+from opslifecycle.stores.postgres.log_tail import current_ids, rows_after
 from opslifecycle.stores.postgres.schema import refuse_other_layouts
 from opslifecycle.stores.postgres.session import PATIENCE_SECONDS, Target
 from opslifecycle.stores.reading import UNREADABLE, Known, Reader, StoredRegistry
@@ -25,8 +27,13 @@ from opslifecycle.stores.reading import UNREADABLE, Known, Reader, StoredRegistr
 class _Look:
     """What the last look at a registry has found."""
 
-    #: The head, the fencing token and the version of the machine: what moves with every change.
-    at: tuple[int, int, int]
+    #: The head and the fencing token: what moves with every change.
+    head: int
+    fencing_token: int
+    version: int
+    #: As the server has it.
+    found: StoreContents
+    #: In the form of this version of the machine.
     stored: StoreContents
 
 
@@ -89,25 +96,64 @@ class PostgresReader(Reader):
             return None
         where = f"registry {name!r} in {self._target.name}"
         self._schema.refuse_unreadable(row.machine, row.version, where)
-        look = self._looks.get(name)
-        ((head, dropped, state),) = link.run(
-            f"SELECT head, dropped_through, state FROM {self._tables}.registries"
-            " WHERE number = $1::integer",
-            row.number, deadline=deadline,
-        )  # fmt: skip
-        at = (int(head or 0), row.fencing_token, row.version)
-        if look is None or look.at != at:
-            index = LogIndex(int(head or 0), int(dropped or 0))
-            found = read(link, self._tables, where, row.number, index, state, deadline)
-            try:
-                stored = self._schema.adopt(row.version, found)
-            except UNREADABLE as error:
-                raise StoreDamagedError(where, index.head, str(error)) from None
-            look = self._looks[name] = _Look(at, stored)
+        look = self._look(link, name, row, where, deadline)
         live = row.is_owned and not row.lock_gone
         holder = (row.holder or "another process") if live else None
         known = self._known.setdefault(name, {})
         return StoredRegistry(name, holder, True, look.stored, where, {}, known)
+
+    def _look(
+        self, link: Link, name: str, row: RegistryRow, where: str, deadline: Deadline
+    ) -> _Look:
+        """Return the contents of a registry; only what is new since the last look is read."""
+        ((text, dropped, state),) = link.run(
+            f"SELECT head, dropped_through, state FROM {self._tables}.registries"
+            " WHERE number = $1::integer",
+            row.number, deadline=deadline,
+        )  # fmt: skip
+        head, before = int(text or 0), self._looks.get(name)
+        if before is not None and (
+            (before.fencing_token, before.version) != (row.fencing_token, row.version)
+            or head < before.head
+        ):
+            before = None
+        if before is not None and head == before.head:
+            return before
+        index = LogIndex(head, int(dropped or 0))
+        if before is not None:
+            found = self._advanced(link, before, row.number, index, state, deadline)
+        else:
+            found = read(link, self._tables, where, row.number, index, state, deadline)
+        try:
+            stored = self._schema.adopt(row.version, found)
+        except UNREADABLE as error:
+            raise StoreDamagedError(where, head, str(error)) from None
+        look = _Look(head, row.fencing_token, row.version, found, stored)
+        self._looks[name] = look
+        return look
+
+    def _advanced(
+        self,
+        link: Link,
+        before: _Look,
+        number: int,
+        edges: LogIndex,
+        state: str | None,
+        until: Deadline,
+    ) -> StoreContents:
+        """Return the contents with what has changed since a look."""
+        records, feed = dict(before.found.records), dict(before.found.rows)
+        new = rows_after(link, self._tables, number, before.head, edges.head, until)
+        for id, sequence, is_current, body in new:
+            if is_current:
+                records[id] = body
+            if sequence is not None:
+                feed[sequence] = (id, body)
+        ids = current_ids(link, self._tables, number, len(records), until)
+        if ids is not None:
+            records = {id: body for id, body in records.items() if id in ids}
+        retained = {each: feed[each] for each in sorted(feed) if each > edges.dropped_through}
+        return StoreContents(records, retained, state)
 
     @contextlib.contextmanager
     def _snapshot(self) -> Iterator[tuple[Link, Deadline]]:
