@@ -17,6 +17,7 @@ from pathlib import Path
 
 from benchmarks import (
     archived,
+    clusters,
     durable,
     memory,
     peers_contest,
@@ -40,6 +41,7 @@ OURS: list[Named] = [
 ]
 RATIOS = [
     *memory.RATIOS, *peers_contest.RATIOS, *durable.RATIOS, *starting.RATIOS, *server.RATIOS,
+    *clusters.RATIOS,
     *supervised.RATIOS, *transactions.RATIOS, *archived.RATIOS,
 ]  # fmt: skip
 
@@ -92,7 +94,7 @@ def main() -> int:
         return 0
     contests = list(OURS)
     if server.missing() is None:
-        contests += server.contests
+        contests += [*server.contests, *clusters.contests]
     else:
         print(f"server SKIPPED: {server.missing()}")
     if options.peers is not None:

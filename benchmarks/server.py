@@ -65,10 +65,11 @@ async def _all(registries: int, in_flight: int, count: int) -> float:
         return (time.perf_counter() - start) / count
     finally:
         await asyncio.gather(*(each.close() for each in opened))
-        _run(f"DROP SCHEMA {schema} CASCADE")
+        run_statement(f"DROP SCHEMA {schema} CASCADE")
 
 
-def _run(statement: str) -> None:
+def run_statement(statement: str) -> None:
+    """Run a statement on the server."""
     import psycopg
 
     with psycopg.connect(server().dsn, autocommit=True) as connection:
