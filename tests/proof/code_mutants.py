@@ -123,6 +123,7 @@ THEN = {
     "shell.replica": _CLUSTER,
     "shell.direct": [*_EFFECTS, *_INTERRUPTS],
     "shell.group_commit": [*_EFFECTS, "tests/test_faults.py", *_INTERRUPTS],
+    "cluster.applying": _CLUSTER,
     "cluster.cluster": _CLUSTER,
     "cluster.errors": _CLUSTER,
     "cluster.following": _CLUSTER,

@@ -11,6 +11,7 @@ from typing import Generic, Protocol, Self, TypeVar
 from weakref import WeakValueDictionary
 
 from opslifecycle.clock import SYSTEM_CLOCK
+from opslifecycle.cluster.applying import apply
 from opslifecycle.cluster.following import Followed, Look
 from opslifecycle.cluster.placement import Placement
 from opslifecycle.cluster.post import Sent
@@ -21,13 +22,10 @@ from opslifecycle.cluster.worker import Worker
 from opslifecycle.errors import (
     InvalidValueError,
     OpsLifecycleError,
-    OwnershipLostError,
-    PersistenceError,
     RegistryClosedError,
     RegistryOwnedError,
 )
 from opslifecycle.shell.build import AnyDefinition, Definition
-from opslifecycle.shell.commands import Command, Reply, Together
 from opslifecycle.shell.engine import AnyEngine
 from opslifecycle.shell.executor import Executor
 from opslifecycle.shell.opening import open_in_thread
@@ -158,7 +156,7 @@ class Cluster(Generic[RegistryT]):
         self._loop = asyncio.get_running_loop()
         schema = self._wire.codec.schema
         self._worker = worker = Worker(
-            self._target, schema, self._poll_seconds, self._applied_soon, self._freed
+            self._target, schema, self._poll_seconds, self._apply_soon, self._freed
         )
         try:
             await asyncio.wrap_future(worker.ask(worker.following.prepare))
@@ -324,7 +322,7 @@ class Cluster(Generic[RegistryT]):
 
     # Requests of other hosts --------------------------------------------------------------------
 
-    def _applied_soon(self, request: Request) -> None:
+    def _apply_soon(self, request: Request) -> None:
         """Apply a request; called in the worker's thread."""
         self._soon(lambda: self._begin(self._apply(request)))
 
@@ -333,39 +331,6 @@ class Cluster(Generic[RegistryT]):
         try:
             registry = self._numbers.get(request.registry)
             if registry is not None:
-                is_answered = await self._answer(registry._executor, request)
+                is_answered = await apply(self._wire, registry._executor, request)
         finally:
             self._the_worker.applied(request, is_answered=is_answered)
-
-    async def _answer(self, executor: Executor, request: Request) -> bool:
-        """Apply a request; returns whether its answer is stored."""
-        try:
-            command = self._wire.request(request.command, request.id)
-        except OpsLifecycleError as error:
-            return await self._refuse(executor, request, error)
-        reply = command.reply
-        assert reply is not None
-        try:
-            if isinstance(command, Together):
-                await executor.transact_async(command)
-            else:
-                await executor.run_async(command)
-        except (PersistenceError, RegistryClosedError, OwnershipLostError):
-            return reply.is_stored
-        except OpsLifecycleError as error:
-            # The rejection is the answer, except if the command never came to be decided.
-            return reply.is_stored or await self._refuse(executor, request, error)
-        return reply.is_stored
-
-    async def _refuse(self, executor: Executor, request: Request, error: OpsLifecycleError) -> bool:
-        """Store an error as the answer to a request."""
-        reply = Reply(request.id, lambda value, changes: self._wire.of_error(error))
-
-        def run(authority: object) -> tuple[None, tuple[()], bool]:
-            return None, (), False
-
-        try:
-            await executor.run_async(Command(run, has_value=False, reply=reply))
-        except OpsLifecycleError as failure:
-            _log.warning("%s: no answer to a request: %s", self._target.name, failure)
-        return reply.is_stored
