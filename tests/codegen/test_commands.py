@@ -117,7 +117,7 @@ class TestExplain:
 
 class TestDiagram:
     def test_mermaid_is_what_the_docs_hold(self, capsys: pytest.CaptureFixture[str]) -> None:
-        assert run(ROOT, "diagram") == 0
+        assert run(ROOT, "diagram", "--machine", "ops_lifecycle") == 0
         printed = capsys.readouterr().out
         page = (ROOT / "docs/generated/ops_lifecycle.md").read_text(encoding="utf-8")
         assert f"```mermaid\n{printed}```" in page
@@ -130,11 +130,11 @@ class TestDiagram:
     ) -> None:
         target = tmp_path / "x.svg"
         if shutil.which("dot") is not None:
-            assert run(ROOT, "diagram", "--svg", str(target)) == 0
+            assert run(ROOT, "diagram", "--machine", "ops_lifecycle", "--svg", str(target)) == 0
             assert "<svg" in target.read_text(encoding="utf-8")
             target.unlink()
         monkeypatch.setenv("PATH", "")
-        assert run(ROOT, "diagram", "--svg", str(target)) == 2
+        assert run(ROOT, "diagram", "--machine", "ops_lifecycle", "--svg", str(target)) == 2
         assert "needs Graphviz" in capsys.readouterr().err
         assert not target.exists()
 

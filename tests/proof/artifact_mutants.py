@@ -128,7 +128,7 @@ def _check_fails_without_line(mutant: Mutant) -> bool:
 
 
 def _generated_folders() -> list[Path]:
-    (config,) = load_config(ROOT / "pyproject.toml")
+    config = load_config(ROOT / "pyproject.toml")[0]
     assert config.tests is not None
     assert config.docs is not None
     return [Path(config.package), Path(config.tests), Path(config.docs)]
