@@ -128,10 +128,12 @@ def _check_fails_without_line(mutant: Mutant) -> bool:
 
 
 def _generated_folders() -> list[Path]:
-    config = load_config(ROOT / "pyproject.toml")[0]
-    assert config.tests is not None
-    assert config.docs is not None
-    return [Path(config.package), Path(config.tests), Path(config.docs)]
+    found: dict[Path, None] = {}
+    for config in load_config(ROOT / "pyproject.toml"):
+        assert config.tests is not None
+        assert config.docs is not None
+        found.update(dict.fromkeys(map(Path, (config.package, config.tests, config.docs))))
+    return list(found)
 
 
 def _machine_says_something_else(mutant: Mutant) -> bool:
@@ -194,7 +196,7 @@ KINDS = {
 
 @cache
 def _project(project: Path) -> tuple[Program, MachineConfig, str]:
-    (config,) = load_config(project / "pyproject.toml")
+    config = load_config(project / "pyproject.toml")[0]
     diagnostics = Diagnostics()
     machine = parse(read((project / config.source).read_bytes(), str(config.source)), diagnostics)
     return analyze(machine, diagnostics), config, digest(machine)
