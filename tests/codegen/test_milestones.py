@@ -220,7 +220,7 @@ class TestCompiler:
              "deferred-write"),
             (("from: paid, to: disputed", "from: milestones, to: disputed"), "unknown-status"),
             (("statuses:\n", "statuses:\n  properties: {milestone: {type: bool, summary: A.}}\n"),
-             "name-collision"),
+             "reserved-name"),
         ],
     )  # fmt: skip
     def test_mistakes(self, edit: tuple[str, str], rule: str) -> None:

@@ -14,10 +14,12 @@ from typing import Any
 
 import pytest
 from opslifecycle_codegen.analysis.analyze import analyze
+from opslifecycle_codegen.analysis.work import OFFERS
 from opslifecycle_codegen.base.diagnostics import Diagnostics, InvalidMachineError
 from opslifecycle_codegen.base.reserved_words import ANYWHERE, RESERVED
 from opslifecycle_codegen.cli.main import main
 from opslifecycle_codegen.ir.built_ins import BUILT_IN_EFFECTS
+from opslifecycle_codegen.ir.program import BY_ID, PAGE_PARAMETERS
 from opslifecycle_codegen.ir.symbols import snake
 from opslifecycle_codegen.source.parser import parse
 from opslifecycle_codegen.source.reader import read
@@ -485,8 +487,52 @@ def put(machine: Machine, where: str, word: str) -> None:
                 "result": "ZzResult", "token": "ZzToken",
                 "guards": [{"repeated": refused}, {"busy": refused}, {"unknown": refused}],
             }  # fmt: skip
+        case "a status or a group":
+            machine["statuses"]["members"][word] = {"summary": "S."}
+        case "a property of the statuses":
+            machine["statuses"]["properties"] = {word: {"type": "bool", "summary": "S."}}
+        case "a parameter or a `let` of a machine that reads the time":
+            machine["guards"]["held"]["let"] = {word: "1"}
+            machine["fields"]["zz_ms"] = {"type": "int", "initial": "now"}
+        case "a setting of a machine that reads the time":
+            machine["settings"] = {word: {**count, "default": 1}}
+            machine["fields"]["zz_ms"] = {"type": "int", "initial": "now"}
+        case "a parameter or a `let` of a `create` that checks unique keys":
+            unique = {
+                "summary": "S.",
+                "fields": ["zz_total"],
+                "error": {"there": {"id": "existing"}},
+            }
+            machine["unique"] = {"zz_by_total": unique}
+            machine["guards"]["fresh"]["let"] = {word: "1"}
+        case "a parameter in a history":
+            machine["actions"]["zz_end"]["params"] = {word: "int"}
+            machine["history"] = {"summary": "S.", "method": "zz_h", "last": 2, "params": [word]}
+        case "a filter or a bound of a listing with `orders`":
+            put_listing(machine, {"filters": {word: "alpha.zz_total"}})
+        case "an order of a listing":
+            put_listing(machine, {"orders": {word: "alpha.id"}})
+        case "given to a supervisor":
+            call = {"do": "zz_end"}
+            machine["watch"] = {"summary": "S.", "method": "zz_watch", "guards": ["held"]}
+            machine["work"] = {
+                "given": {word: "str"}, "register": {"zz_id": "id"}, "start": call,
+                "complete": call, "fail": call, "cancel": call,
+            }  # fmt: skip
         case _:
             raise AssertionError(where)
+
+
+def put_listing(machine: Machine, more: dict[str, Any]) -> None:
+    """Give a machine a listing that is read page by page."""
+    listing = {"summary": "S.", "method": "zz_list", "order": ["alpha.id"]}
+    machine["listing"] = {**listing, "orders": {"zz_order": "alpha.id"}, **more}
+
+
+def test_the_table_has_what_generated_listings_and_supervisors_take() -> None:
+    assert RESERVED["a filter or a bound of a listing with `orders`"][0] == {*PAGE_PARAMETERS}
+    assert RESERVED["an order of a listing"][0] == {BY_ID}
+    assert RESERVED["given to a supervisor"][0] == {"id", *OFFERS["register"]}
 
 
 @pytest.mark.parametrize("where", RESERVED)

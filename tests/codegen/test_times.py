@@ -133,9 +133,9 @@ class TestCompiler:
             ("  ride:\n    summary: Use it again.", "  ride:\n    params: {now: int}\n"
              "    summary: Use it again."),
         )  # fmt: skip
-        assert rules_of(*taken) == ["name-collision"]
+        assert rules_of(*taken) == ["reserved-name"]
         setting = (("errors:", "settings:\n  clock: {summary: A., type: int | None}\n\nerrors:"),)
-        assert rules_of(*setting) == ["name-collision"]
+        assert rules_of(*setting) == ["reserved-name"]
 
     @pytest.mark.parametrize(
         "place",

@@ -178,7 +178,7 @@ def test_a_parameter_cannot_have_the_name_of_the_record_that_holds_the_key() -> 
     )
     with pytest.raises(InvalidMachineError) as caught:
         program_of(text.encode(), "invoice.yaml")
-    assert [each.rule for each in caught.value.findings] == ["name-collision"]
+    assert [each.rule for each in caught.value.findings] == ["reserved-name"]
 
 
 BY_REQUEST = """  by_request:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from attrs import evolve
 
+from opslifecycle_codegen.analysis.reserved import refuse_reserved
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression, Root
@@ -46,12 +47,10 @@ def placed_value(
     names, mark = public_names(machine), history.mark
     types = {"action": names.action, "to_status": names.status, "at_ms": "int"}
     types["from_status"] = f"{names.status} | None"
+    refuse_reserved("a parameter in a history", history.params, diagnostics)
     for param in history.params:
         type = _type(param, machine, diagnostics)
-        if param in types:
-            message = f"{param} is what every transition says already"
-            diagnostics.add(param.mark, "name-collision", message)
-        elif type is not None:
+        if type is not None:
             types[str(param)] = f"{type} | None"
     fields = {
         Name(name, mark): type_model.ValueField(mark=mark, type=TypeExpr(type, mark))

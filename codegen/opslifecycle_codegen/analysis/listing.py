@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
+from opslifecycle_codegen.analysis.reserved import refuse_reserved
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.ir.expr import Expression, Field, Name, Root, nodes_of
 from opslifecycle_codegen.ir.initial_values import is_updated
-from opslifecycle_codegen.ir.program import BY_ID, PAGE_PARAMETERS, Pages, Program
+from opslifecycle_codegen.ir.program import Pages, Program
 from opslifecycle_codegen.ir.types import Type
 from opslifecycle_codegen.source import model, view_model
 from opslifecycle_codegen.source.words import Expr, Text
@@ -95,21 +96,17 @@ def _pages(
 
 
 def _check_names(listing: view_model.Listing, diagnostics: Diagnostics) -> None:
-    """Report parameters with one name, and an order that has the name of the built-in one."""
+    """Report reserved words, and parameters with one name."""
+    parameters = (*listing.filters, *listing.above, *listing.below)
+    refuse_reserved("a filter or a bound of a listing with `orders`", parameters, diagnostics)
+    refuse_reserved("an order of a listing", listing.orders or (), diagnostics)
     seen: dict[str, Text] = {}
-    for name in (*listing.filters, *listing.above, *listing.below):
-        if name in PAGE_PARAMETERS:
-            message = f"{str(name)!r} is a parameter of every listing with `orders`"
-            diagnostics.add(name.mark, "reserved-name", message, "choose another")
+    for name in parameters:
         first = seen.setdefault(str(name), name)
         if first.mark != name.mark:
             message = f"{name} names two things: each parameter needs a name of its own"
             hint = f"the other is at line {first.mark.line}"
             diagnostics.add(name.mark, "name-collision", message, hint)
-    for name in listing.orders or ():
-        if name == BY_ID:
-            message = f"every listing with `orders` has the order {BY_ID}"
-            diagnostics.add(name.mark, "reserved-name", message, "remove it")
 
 
 def _bounds(

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 
 import attrs
 
+from opslifecycle_codegen.analysis.reserved import refuse_reserved
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
-from opslifecycle_codegen.base.reserved_words import RESERVED
 from opslifecycle_codegen.ir.feeds import feeds_transitions
 from opslifecycle_codegen.ir.naming import public_methods
 from opslifecycle_codegen.ir.program import Command
@@ -50,12 +50,7 @@ class _Names:
     def reserved(self) -> None:
         """Report names that generated code reserves at their position."""
         for where, names in self._positions():
-            words, reason = RESERVED[where]
-            for name in names:
-                if name in words:
-                    message = f"{str(name)!r} cannot be {where}: {reason}"
-                    self._diagnostics.add(name.mark, "reserved-name", message, "choose another")
-
+            refuse_reserved(where, names, self._diagnostics)
         for name in self._machine.create.params:
             if name == "id" and self._machine.create.id.strip() != "id":
                 message = "'id' is the id of the new record: `create.id` must be `id`, too"
@@ -74,11 +69,17 @@ class _Names:
         yield "a setting", machine.settings
         facts = (rejection.fields for rejection in machine.errors.values())
         yield "a field of an error", (name for each in facts for name in each)
+        yield "a property of the statuses", machine.statuses.properties
         properties = [machine.statuses.properties]
         properties += [enum.properties for enum in machine.enums.values()]
         yield "a property of a closed set", (name for each in properties for name in each)
         if machine.barrier is not None:
             yield "the key of a barrier", machine.barrier.key
+        if machine.unique:
+            where = "a parameter or a `let` of a `create` that checks unique keys"
+            guards = [*machine.global_guards, *machine.create.guards]
+            declared = (machine.guards[each] for each in guards if each in machine.guards)
+            yield where, [*machine.create.params, *(name for each in declared for name in each.let)]
 
     def _types(self) -> list[Text]:
         """Return every type name that the machine declares."""
@@ -173,15 +174,11 @@ class _Names:
                 self._diagnostics.add(name.mark, "name-collision", message, hint)
 
     def others(self) -> None:
-        """Report duplicate names of invariants and step properties; two properties are built in."""
+        """Report duplicate names of invariants and step properties."""
         machine = self._machine
         self._no_collisions(
             [*machine.invariants, *machine.transition_invariants], "invariant and each step"
         )
-        for name in machine.statuses.properties:
-            if name in ("terminal", "milestone", "entry", "exit"):
-                message = f"{name} is a key that every status may have"
-                self._diagnostics.add(name.mark, "name-collision", message)
 
     def _no_collisions(self, names: Iterable[Text], what: str) -> None:
         seen: dict[str, Text] = {}

@@ -120,10 +120,6 @@ class UniqueKeys:
 
 def check_unique(program: Program, diagnostics: Diagnostics) -> None:
     """Report keys that could change, for a record holds its key from its creation on; and names."""
-    for param in program.machine.create.params if program.unique else ():
-        if param == EXISTING:
-            message = f"{EXISTING} is what errors of unique keys call the record that holds the key"
-            diagnostics.add(param.mark, "name-collision", message, "rename the parameter")
     for key in program.unique:
         declared = next(each for n, each in program.machine.unique.items() if n == key.name)
         for field in declared.fields:

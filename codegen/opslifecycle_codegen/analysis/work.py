@@ -8,6 +8,7 @@ from attrs import evolve
 
 from opslifecycle_codegen.analysis.defaults import Defaults
 from opslifecycle_codegen.analysis.expressions import compile_expression
+from opslifecycle_codegen.analysis.reserved import refuse_reserved
 from opslifecycle_codegen.analysis.resolve import Resolver
 from opslifecycle_codegen.base.diagnostics import Diagnostics, Location, nearest
 from opslifecycle_codegen.ir import expr as nodes
@@ -53,10 +54,7 @@ class WorkCalls:
             message = "work needs `watch`, by which a supervisor waits for the end of a record"
             self._diagnostics.add(declared.mark, "missing-key", message)
         given = {str(name): self._resolver.type_of(type) for name, type in declared.given.items()}
-        for name in declared.given:
-            if name == "id" or name in OFFERS["register"]:
-                message = f"{name} is a name that the supervisor has for every operation"
-                self._diagnostics.add(name.mark, "name-collision", message)
+        refuse_reserved("given to a supervisor", declared.given, self._diagnostics)
         calls = {"register": self._register(declared, given)}
         for word in ("start", "complete", "fail", "cancel", "progress", "stop"):
             call: work_model.WorkCall | None = getattr(declared, word)

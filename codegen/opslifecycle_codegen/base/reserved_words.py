@@ -25,7 +25,8 @@ TYPES = frozenset(
 RESERVED: dict[str, tuple[frozenset[str], str]] = {
     "a type": (TYPES, "generated modules import or define it"),
     "the entity": (
-        frozenset({"registry", "action", "id", "before", "after", "feed", "barrier", "cursor"}),
+        frozenset({"registry", "action", "id", "before", "after", "feed", "barrier", "cursor"})
+        | {"now", "existing", "transition", "watcher_count"},
         "expressions use the word, or its plural, for something else",
     ),
     "a parameter of an action": (
@@ -73,5 +74,38 @@ RESERVED: dict[str, tuple[frozenset[str], str]] = {
     "the key of a barrier": (
         frozenset({"ids", "tuple", "wait_request_id"}),
         "the token or the method of a barrier uses it",
+    ),
+    "a status or a group": (
+        frozenset({"live", "terminal", "milestone"}),
+        "it is a built-in group",
+    ),
+    "a property of the statuses": (
+        frozenset({"terminal", "milestone", "entry", "exit"}),
+        "it is a key that every status may have",
+    ),
+    "a parameter or a `let` of a machine that reads the time": (
+        frozenset({"now"}),
+        "expressions use it for the time of the command",
+    ),
+    "a setting of a machine that reads the time": (
+        frozenset({"clock"}),
+        "the constructor takes its clock by this name",
+    ),
+    "a parameter or a `let` of a `create` that checks unique keys": (
+        frozenset({"existing"}),
+        "errors of unique keys use it for the record that holds the key",
+    ),
+    "a parameter in a history": (
+        frozenset({"action", "from_status", "to_status", "at_ms"}),
+        "every transition has it",
+    ),
+    "a filter or a bound of a listing with `orders`": (
+        frozenset({"order_by", "descending", "limit", "after"}),
+        "every such listing has this parameter",
+    ),
+    "an order of a listing": (frozenset({"id"}), "every listing with `orders` has it"),
+    "given to a supervisor": (
+        frozenset({"id", "name", "source", "call"}),
+        "a supervisor has it for every operation",
     ),
 }
