@@ -105,6 +105,7 @@ def act_and_die(
     """Perform each action on a record, save the expected fields, and kill this process.
 
     If a guard of the machine rejects an action, the remaining actions on the record are skipped.
+    Any other error ends the process with a traceback, by which the test fails.
 
     Args:
         make: Constructs a registry with a store.
@@ -136,11 +137,15 @@ def act_and_die(
                 for action in path:
                     act(registry, id, action)
         except OpsLifecycleError as error:
+            if error.guard is None:
+                raise
             print(path, error, file=sys.stderr)
     try:
         # The commit of a new record includes all deferred writes.
         begin(registry)
-    except OpsLifecycleError:
+    except OpsLifecycleError as error:
+        if error.guard is None:
+            raise
         # No commit follows, so the deferred writes get their own within one second.
         threading.Event().wait(2)
     Path(expected).write_bytes(pickle.dumps(stored_fields(records, is_persistent)))

@@ -100,6 +100,19 @@ class TestLegality:
         authority.write_text(text.replace(legal, weaker))
         assert generated_tests(folder) == 1
 
+    def test_the_generated_tests_notice_a_command_that_fails(self, tmp_path: Path) -> None:
+        machine = tmp_path / "turnstile.yaml"
+        machine.write_text(TURNSTILE.read_text(encoding="utf-8") + RECOVERY, encoding="utf-8")
+        folder = project(tmp_path / "project", machine)
+        assert generated_tests(folder) == 0
+        authority = folder / "src/turnstile/authority.py"
+        text = authority.read_text(encoding="utf-8")
+        looked_up = "gate = self.records.get(id)\n"
+        begin = text.index("def register(")
+        at = text.index(looked_up, begin) + len(looked_up)
+        authority.write_text(f"{text[:at]}        None + 1\n{text[at:]}")
+        assert generated_tests(folder) == 1
+
 
 class TestEffects:
     EDITS = (
