@@ -355,7 +355,30 @@ def test_a_registry_of_another_machine_is_refused(postgres: Database) -> None:
             await cluster.open("r")
             postgres.query("UPDATE registries SET machine = 'other'")
             async with clusters(postgres) as other:
+                link = other._the_worker._link
                 with pytest.raises(StoreVersionError):
                     await other.open("r")
+                # The connection is in no transaction that was left open.
+                postgres.query("UPDATE registries SET machine = 'ops_lifecycle'")
+                await running(await other.open("r"))
+                assert other._the_worker._link is link
+
+
+def test_a_cluster_opens_nothing_outside_of_its_block(postgres: Database) -> None:
+    async def main() -> None:
+        cluster = clusters(postgres)
+        with pytest.raises(RegistryClosedError):
+            await cluster.open("r")
+        async with cluster:
+            registry = await cluster.open("r")
+        with pytest.raises(RegistryClosedError):
+            await cluster.open("r")
+        with pytest.raises(RegistryClosedError):
+            await cluster.__aenter__()
+        with pytest.raises(RegistryClosedError):
+            await running(registry)
+        assert postgres.query("SELECT count(*) FROM registries WHERE owner IS NOT NULL") == [(0,)]
+
+    asyncio.run(main())
 
     asyncio.run(main())

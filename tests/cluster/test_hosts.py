@@ -210,6 +210,66 @@ def test_a_host_that_leaves_moves_only_its_own_share() -> None:
     assert min(counts.values()) > 60
 
 
+def test_a_host_that_shares_takes_over_before_one_that_has_a_handle(postgres: Database) -> None:
+    async def main(first: HostProcess, second: HostProcess) -> None:
+        async with clusters(postgres, lease_seconds=2.5) as cluster:
+            await until(lambda: first.holds() | second.holds() == {"r"})
+            owner, other = (first, second) if first.holds() else (second, first)
+            handle = await cluster.open("r")
+            await asyncio.to_thread(owner.end, signal.SIGKILL)
+            await until(lambda: other.holds() == {"r"})
+            await handle.register_operation(spec())
+            assert await cluster.open("r") is handle
+
+    make_registries(postgres, ["r"])
+    with host_processes(postgres, 2) as (first, second):
+        asyncio.run(main(first, second))
+
+
+def test_hosts_of_another_machine_have_no_share(postgres: Database) -> None:
+    make_registries(postgres, ["r"])
+    opened: list[str] = []
+
+    async def handler(name: str, registry: AsyncRegistry) -> None:
+        opened.append(name)
+
+    async def main() -> None:
+        async with clusters(postgres, poll_seconds=0.05) as cluster:
+            # Living owners, of which one would win by its score.
+            for owner in range(1, 9):
+                postgres.query(
+                    "INSERT INTO owners VALUES (%s, 'x', false, now() + interval '1 h')", owner
+                )
+                postgres.query("INSERT INTO members VALUES (%s, 'other')", owner)
+            task = asyncio.create_task(cluster.run(handler))
+            await until(lambda: opened == ["r"])
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(main())
+
+
+def test_a_host_that_has_lost_its_lease_shares_again_with_a_new_one(postgres: Database) -> None:
+    make_registries(postgres, ["r"])
+    opened: list[AsyncRegistry] = []
+
+    async def handler(name: str, registry: AsyncRegistry) -> None:
+        opened.append(registry)
+
+    async def main() -> None:
+        async with clusters(postgres, poll_seconds=0.05, lease_seconds=1) as cluster:
+            task = asyncio.create_task(cluster.run(handler))
+            await until(lambda: len(opened) == 1)
+            postgres.query("UPDATE owners SET lease_until = clock_timestamp()")
+            await until(lambda: len(opened) == 2)
+            assert opened[0]._engine.closed is not None
+            await running(opened[1])
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(main())
+
+
 def test_a_failing_handler_is_called_again(postgres: Database) -> None:
     make_registries(postgres, ["r"])
     calls: list[str] = []
@@ -253,7 +313,8 @@ class TestWithdrawing:
         self, postgres: Database, owner: int | None, is_withdrawn: bool
     ) -> None:
         requests, link, id, number = self.setup_request(postgres)
-        assert [each.id for each in requests.claim(link, [number], 7, [], within(10))] == [id]
+        postgres.query("UPDATE registries SET owner = 7")
+        assert [each.id for each in requests.claim(link, 7, [], within(10))] == [id]
         postgres.query("UPDATE registries SET owner = %s", owner)
         assert requests.withdraw(link, id, number, within(10)) is is_withdrawn
         link.close()

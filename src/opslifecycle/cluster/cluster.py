@@ -127,7 +127,7 @@ class Cluster(Generic[RegistryT]):
             "session_lock": session_lock,
         }  # fmt: skip
         # Checks the other arguments.
-        _ClusterStore(registry="any", **self._store)  # type: ignore[arg-type]
+        PostgresStore(registry="any", **self._store)  # type: ignore[arg-type]
         self._target = Target(dsn, schema, float(lease_seconds), session_lock)
         self._machine = machine
         self._definition = definition
@@ -136,6 +136,7 @@ class Cluster(Generic[RegistryT]):
         self._poll_seconds = float(poll_seconds)
         self._patience_ns = round(patience_seconds * 1e9)
         self._worker: Worker | None = None
+        self._is_open = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._here: dict[str, RegistryT] = {}
         self._elsewhere: dict[str, RegistryT] = {}
@@ -149,7 +150,9 @@ class Cluster(Generic[RegistryT]):
         """Connect.
 
         Raises:
-            PersistenceError: The server cannot be reached, or its schema has no tables.
+            PersistenceError: The server cannot be reached.
+            StoreVersionError: The tables are of another version of this program.
+            RegistryClosedError: The cluster was entered before.
         """
         if self._worker is not None:
             raise RegistryClosedError
@@ -163,6 +166,7 @@ class Cluster(Generic[RegistryT]):
         except BaseException:
             await asyncio.to_thread(worker.stop)
             raise
+        self._is_open = True
         return self
 
     async def __aexit__(
@@ -171,11 +175,12 @@ class Cluster(Generic[RegistryT]):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._is_open = False
         for each in list(self._elsewhere.values()):
             await each._close()
+        # What is being opened or applied comes to its end, so that nothing stays open.
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(each._close() for each in self._here.values()))
-        for task in list(self._tasks):
-            task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.to_thread(self._the_worker.stop)
 
@@ -185,6 +190,10 @@ class Cluster(Generic[RegistryT]):
             raise RegistryClosedError
         return self._worker
 
+    def _check_open(self) -> None:
+        if not self._is_open:
+            raise RegistryClosedError
+
     # Opening ------------------------------------------------------------------------------------
 
     async def open(self, name: str) -> RegistryT:
@@ -192,8 +201,9 @@ class Cluster(Generic[RegistryT]):
 
         A handle has the same methods. Its commands are decided and committed by the owner, at most
         once. Its reads, watches, barriers and feed follow the owner; a caller reads at least what
-        its own commands have done. If the owner ends, a host that has a handle opens the registry,
-        and the handles go on with that one.
+        its own commands have done. If the owner ends, another host opens the registry, and the
+        handles go on with that one: a host that shares all registries (`run`), or if there is none,
+        one that has a handle.
 
         Args:
             name: The name of the registry in the schema.
@@ -203,7 +213,9 @@ class Cluster(Generic[RegistryT]):
                 migration.
             StoreDamagedError: Its rows contradict each other.
             PersistenceError: The server cannot be reached.
+            RegistryClosedError: The cluster was not entered, or was left.
         """
+        self._check_open()
         checks.text("name", name)
         async with self._opening.setdefault(name, asyncio.Lock()):
             here = self._here.get(name)
@@ -294,7 +306,9 @@ class Cluster(Generic[RegistryT]):
 
         Raises:
             PersistenceError: The server cannot be reached at the beginning.
+            RegistryClosedError: The cluster was not entered, or was left.
         """
+        self._check_open()
         placement: Placement[RegistryT] = Placement(
             self._target, self._the_worker, self._poll_seconds
         )

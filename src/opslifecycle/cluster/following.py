@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -11,7 +11,7 @@ import attrs
 from opslifecycle.errors import OpsLifecycleError, PersistenceError, StoreDamagedError
 from opslifecycle.shell.replica import StoredRow
 from opslifecycle.stores.base import SchemaVersion, StoreContents
-from opslifecycle.stores.postgres.claims import is_free, read, registry_row
+from opslifecycle.stores.postgres.claims import OWNER_LIVES, is_free, read, registry_row
 from opslifecycle.stores.postgres.link import Deadline, Link
 from opslifecycle.stores.postgres.log_index import LogIndex
 from opslifecycle.stores.postgres.log_tail import current_ids, rows_after
@@ -71,8 +71,13 @@ class Followed:
 
 @contextmanager
 def _snapshot(link: Link, until: Deadline) -> Iterator[None]:
+    """Read in one transaction."""
     link.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", deadline=until)
-    yield
+    try:
+        yield
+    except OpsLifecycleError:
+        link.run("ROLLBACK", deadline=until)
+        raise
     link.run("COMMIT", deadline=until)
 
 
@@ -147,27 +152,39 @@ class Following:
             if head == followed.head:
                 return
             new = rows_after(link, self._tables, number, followed.head, head, until)
-            ids = followed.ids | {id for id, _, is_current, _ in new if is_current}
-            remaining = current_ids(link, self._tables, number, len(ids), until)
+            followed.ids.update(id for id, _, is_current, _ in new if is_current)
+            remaining = current_ids(link, self._tables, number, len(followed.ids), until)
         if head < followed.head:
             self._end(followed, f"the server went back from position {followed.head} to {head}")
             return
-        followed.head, followed.ids = head, ids if remaining is None else remaining
+        followed.head = head
+        if remaining is not None:
+            followed.ids = remaining
         try:
             followed.replica.advance(new, remaining, str(state))
         except (*UNREADABLE, OpsLifecycleError) as error:
             self._end(followed, repr(error))
 
-    def free(self, link: Link, numbers: Sequence[int], until: Deadline) -> list[int]:
-        """Return which registries no process owns, as far as the server knows."""
-        if not numbers:
-            return []
+    def overview(
+        self, link: Link, followed: Mapping[int, Followed], until: Deadline
+    ) -> tuple[list[int], list[int]]:
+        """Return which registries have changed, and which this host should open.
+
+        A registry without an owner is opened by a host that follows it, unless there are hosts that
+        share all registries.
+        """
+        if not followed:
+            return [], []
         rows = link.run(
-            f"SELECT number FROM {self._tables}.registries WHERE number = ANY($1::integer[])"
-            f" AND {is_free(self._tables)}",
-            keys_text(list(numbers)), deadline=until,
+            f"SELECT number, head, {is_free(self._tables)} AND NOT EXISTS ("
+            f"  SELECT 1 FROM {self._tables}.members m JOIN {self._tables}.owners o USING (owner)"
+            f"  WHERE m.machine = $2 AND {OWNER_LIVES})"
+            f" FROM {self._tables}.registries WHERE number = ANY($1::integer[])",
+            keys_text(list(followed)), self.machine, deadline=until,
         )  # fmt: skip
-        return [int(number or 0) for (number,) in rows]
+        heads = {int(number or 0): int(head or 0) for number, head, _ in rows}
+        moved = [number for number, each in followed.items() if heads.get(number) != each.head]
+        return moved, [int(number or 0) for number, _, free in rows if free == "t"]
 
     def _end(self, followed: Followed, cause: str) -> None:
         _log.error(

@@ -18,7 +18,7 @@ from typing import Generic, Protocol, TypeVar
 import attrs
 from opslifecycle.cluster.worker import Worker
 from opslifecycle.errors import OpsLifecycleError, RegistryOwnedError
-from opslifecycle.stores.postgres.claims import is_free
+from opslifecycle.stores.postgres.claims import OWNER_LIVES, is_free
 from opslifecycle.stores.postgres.link import Deadline, Link
 from opslifecycle.stores.postgres.session import Session, Target, enter, leave
 
@@ -39,14 +39,14 @@ def winner(members: Collection[int], name: str) -> int:
     """Return the host that opens a registry.
 
     Args:
-        members: The ids of the hosts; at least one.
+        members: The ids of the hosts.
         name: The name of the registry.
     """
 
     def score(member: int) -> bytes:
         return hashlib.blake2b(f"{member}:{name}".encode(), digest_size=8).digest()
 
-    return max(members, key=score)
+    return max(members, key=score, default=0)
 
 
 @attrs.frozen
@@ -91,20 +91,35 @@ class Placement(Generic[RegistryT]):
         try:
             with _on_sigterm(stopping.set):
                 while not stopping.is_set():
-                    await self._look(session, open_registry, handler)
+                    session = await self._with_lease(session)
+                    await self._look(session.lease.owner, open_registry, handler)
                     with contextlib.suppress(asyncio.TimeoutError):
                         await asyncio.wait_for(stopping.wait(), self._poll_seconds)
         finally:
             await self._release(list(self._held))
             await self._resign(session)
 
+    async def _with_lease(self, session: Session) -> Session:
+        """Return a session with a valid lease: this one, or a new one after its lease was lost."""
+        if session.lease.is_valid():
+            return session
+        # The registries were closed with the lease.
+        await self._release(list(self._held))
+        try:
+            new = await asyncio.to_thread(enter, self._target)
+        except OpsLifecycleError as error:
+            _log.warning("%s: no lease: %s", self._target.name, error)
+            return session
+        await asyncio.to_thread(leave, session)
+        return new
+
     async def _look(
         self,
-        session: Session,
+        own: int,
         open_registry: Callable[[str], Awaitable[RegistryT]],
         handler: Callable[[str, RegistryT], Awaitable[None]],
     ) -> None:
-        own = session.lease.owner
+        """Release the shares of other hosts, and open what is free of this host's own."""
         try:
             view = await asyncio.wrap_future(
                 self._worker.ask(lambda link, until: self._view(link, own, until))
@@ -113,7 +128,8 @@ class Placement(Generic[RegistryT]):
             _log.warning("%s: %s", self._target.name, error)
             return
         now = asyncio.get_running_loop().time()
-        mine = {name for name in view.registries if winner(view.members | {own}, name) == own}
+        # Without a valid lease, this host is no member, and nothing is its own.
+        mine = {name for name in view.registries if winner(view.members, name) == own}
         await self._release([name for name in self._held if name not in mine])
         for name, task in list(self._held.items()):
             if task.done():
@@ -163,14 +179,16 @@ class Placement(Generic[RegistryT]):
     def _view(self, link: Link, own: int, until: Deadline) -> View:
         schema, machine = self._target.schema, self._worker.following.machine
         link.run(
-            f"INSERT INTO {schema}.members (owner) VALUES ($1::bigint) ON CONFLICT DO NOTHING",
-            own, deadline=until,
+            f"INSERT INTO {schema}.members (owner, machine)"
+            f" SELECT owner, $2 FROM {schema}.owners WHERE owner = $1::bigint"
+            " ON CONFLICT DO NOTHING",
+            own, machine, deadline=until,
         )  # fmt: skip
         members = link.run(
             f"SELECT m.owner FROM {schema}.members m JOIN {schema}.owners o USING (owner)"
-            " WHERE o.lease_until > clock_timestamp()",
-            deadline=until,
-        )
+            f" WHERE m.machine = $1 AND {OWNER_LIVES}",
+            machine, deadline=until,
+        )  # fmt: skip
         registries = link.run(
             f"SELECT name, {is_free(schema)} FROM {schema}.registries WHERE machine = $1",
             machine, deadline=until,
@@ -180,11 +198,13 @@ class Placement(Generic[RegistryT]):
 
     async def _resign(self, session: Session) -> None:
         """Let the other hosts share what this one has held, at once."""
-        statement = f"DELETE FROM {self._target.schema}.members WHERE owner = $1::bigint"
-        own = session.lease.owner
+        statement = (
+            f"DELETE FROM {self._target.schema}.members WHERE owner = $1::bigint AND machine = $2"
+        )
+        values = session.lease.owner, self._worker.following.machine
         try:
             await asyncio.wrap_future(
-                self._worker.ask(lambda link, until: link.run(statement, own, deadline=until))
+                self._worker.ask(lambda link, until: link.run(statement, *values, deadline=until))
             )
         except OpsLifecycleError as error:
             _log.warning("%s: %s", self._target.name, error)

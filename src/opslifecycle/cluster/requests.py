@@ -9,12 +9,12 @@ answer exactly if its command was committed.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import attrs
 from opslifecycle.stores.postgres.link import Deadline, Link
 from opslifecycle.stores.postgres.log_index import COLUMN, LINE
-from opslifecycle.stores.postgres.statements import SPLIT, keys_text
+from opslifecycle.stores.postgres.statements import SPLIT
 
 #: After so long an answer is deleted whose sender has not read it.
 _UNREAD_HOURS = 1
@@ -47,7 +47,7 @@ class Channels:
     prefix: str
 
     def registry(self, number: int) -> str:
-        """Return the channel on which the owner of a registry tells of its commits."""
+        """Return the channel that notifies the followers of a registry of its commits."""
         return f"{self.registry_prefix}{number}"
 
     @property
@@ -56,7 +56,7 @@ class Channels:
         return f"{self.prefix}_r"
 
     def host(self, id: int) -> str:
-        """Return the channel on which a host is told of requests and answers."""
+        """Return the channel that notifies a host of requests and answers."""
         return f"{self.host_prefix}{id}"
 
     @property
@@ -103,20 +103,19 @@ class Requests:
             rows, self._host, self.channels.host_prefix, deadline=until,
         )  # fmt: skip
 
-    def claim(
-        self, link: Link, numbers: Sequence[int], owner: int, busy: Iterable[str], until: Deadline
-    ) -> list[Request]:
-        """Claim the requests to registries that this host owns, except those it is busy with.
+    def claim(self, link: Link, owner: int, busy: Iterable[str], until: Deadline) -> list[Request]:
+        """Claim the requests to the registries of an owner, except those it is busy with.
 
         Returns:
             The requests, in the order of their arrival.
         """
         rows = link.run(
-            f"UPDATE {self._schema}.requests SET owner = $2::bigint"
-            " WHERE registry = ANY($1::integer[]) AND answer IS NULL"
-            " AND request <> ALL($3::uuid[])"
+            f"UPDATE {self._schema}.requests q SET owner = $1::bigint"
+            " WHERE answer IS NULL AND request <> ALL($2::uuid[]) AND EXISTS ("
+            f"  SELECT 1 FROM {self._schema}.registries r"
+            "  WHERE r.number = q.registry AND r.owner = $1::bigint)"
             " RETURNING number, request, registry, sender, command",
-            keys_text(list(numbers)), owner, f"{{{','.join(busy)}}}", deadline=until,
+            owner, f"{{{','.join(busy)}}}", deadline=until,
         )  # fmt: skip
         rows.sort(key=lambda row: int(row[0] or 0))
         return [
@@ -151,7 +150,7 @@ class Requests:
             Whether it was withdrawn. Then nothing of it has happened, and nothing will.
         """
         link.run("BEGIN ISOLATION LEVEL READ COMMITTED", deadline=until)
-        # The lock holds up whoever takes the registry over, and could then claim the request.
+        # The lock delays a process that takes the registry over, and could then claim the request.
         rows = link.run(
             f"SELECT owner FROM {self._schema}.registries WHERE number = $1::integer FOR SHARE",
             number, deadline=until,

@@ -52,7 +52,7 @@ class Worker:
         version: The machine.
         poll_seconds: The pause between two looks at everything.
         apply: Called in the thread with each request to a registry that this host owns.
-        freed: Called in the thread with the names of followed registries that nobody owns.
+        freed: Called in the thread with the names of followed registries to open here.
     """
 
     def __init__(
@@ -217,7 +217,8 @@ class Worker:
         """Wait for a call, a notification or the next look at everything."""
         left = (self._next_ns - SYSTEM_CLOCK.monotonic_ns()) / 1e9
         link = self._link
-        if self._due.answers or self._due.registries or (self._jobs and link is not None):
+        due = self._due
+        if due.everything or due.answers or due.registries or self._jobs:
             left = 0.0
         with selectors.DefaultSelector() as selector:
             selector.register(self._pair[1], selectors.EVENT_READ)
@@ -285,31 +286,35 @@ class Worker:
             self._claim(link, until)
         else:
             answers = []
-        for number in self._followed if due.everything else due.registries:
+        free: list[int] = []
+        if due.everything:
+            moved, free = self.following.overview(link, self._followed, until)
+            due.registries.update(moved)
+        for number in due.registries:
             followed = self._followed.get(number)
             if followed is not None:
                 self.following.refresh(link, followed, until)
         self.post.deliver(link, answers, until)
         if due.everything:
-            self._look_at_everything(link, until)
+            self._look_at_everything(link, free, until)
 
     def _claim(self, link: Link, until: Deadline) -> None:
         for owner in {*self._owned.values()}:
-            numbers = [number for number, own in self._owned.items() if own == owner]
-            for request in self.requests.claim(link, numbers, owner, self._busy, until):
-                self._busy.add(request.id)
-                self._apply(request)
+            for request in self.requests.claim(link, owner, self._busy, until):
+                # Another cluster of this process may have opened the registry.
+                if request.registry in self._owned:
+                    self._busy.add(request.id)
+                    self._apply(request)
 
-    def _look_at_everything(self, link: Link, until: Deadline) -> None:
+    def _look_at_everything(self, link: Link, free: list[int], until: Deadline) -> None:
         now = SYSTEM_CLOCK.monotonic_ns()
         self._next_ns = now + self._poll_ns
         self.post.withdraw_overdue(link, until)
-        closed = [number for number, each in self._followed.items() if not each.is_open]
-        for number in closed:
+        for number in [number for number, each in self._followed.items() if not each.is_open]:
             self._end_following(number)
-        free = self.following.free(link, [*self._followed], until)
-        if free:
-            self._freed([self._followed[number].name for number in free])
+        names = [self._followed[number].name for number in free if number in self._followed]
+        if names:
+            self._freed(names)
         if now >= self._clean_ns:
             self._clean_ns = now + round(_CLEAN_SECONDS * 1e9)
             self.requests.clean(link, until)

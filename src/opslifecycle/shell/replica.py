@@ -9,7 +9,8 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Container, Hashable, Iterable
 from enum import Enum
-from typing import Generic, TypeAlias, TypeVar, cast
+from itertools import chain, islice, takewhile
+from typing import Generic, TypeAlias, TypeVar
 
 import attrs
 from opslifecycle.clock import SYSTEM_CLOCK
@@ -168,7 +169,7 @@ class Replica(Generic[IdT, RecordT]):
         feed = self._engine.effects.feed
         if feed is None:
             return []
-        news = [record for record, effects in changes if _Seen.APPEND_TO_FEED in effects]
-        retained = cast("list[Row]", [*feed.records(), *news])
+        news = (record for record, effects in changes if _Seen.APPEND_TO_FEED in effects)
+        retained = chain(islice(feed._rows, feed._head, None), news)
         dropped_through = self._engine.authority.dropped_through
-        return [row for row in retained if row.sequence <= dropped_through]
+        return list(takewhile(lambda row: row.sequence <= dropped_through, retained))

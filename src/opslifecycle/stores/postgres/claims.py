@@ -72,11 +72,15 @@ _LOCK_IS_GONE = (
 )
 
 
+#: Whether an owner `o` lives, as far as the server knows.
+OWNER_LIVES = f"(o.lease_until > clock_timestamp() AND NOT {_LOCK_IS_GONE})"
+
+
 def is_free(schema: str) -> str:
-    """Return the condition that a registry has no owner that lives, as far as the server knows."""
+    """Return the condition that a registry has no owner that lives."""
     return (
-        f"NOT EXISTS (SELECT 1 FROM {schema}.owners o WHERE o.owner = registries.owner"
-        f" AND o.lease_until > clock_timestamp() AND NOT {_LOCK_IS_GONE})"
+        f"NOT EXISTS (SELECT 1 FROM {schema}.owners o"
+        f" WHERE o.owner = registries.owner AND {OWNER_LIVES})"
     )
 
 

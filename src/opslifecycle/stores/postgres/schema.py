@@ -106,7 +106,9 @@ CREATE INDEX requests_registry ON {s}.requests (registry) WHERE answer IS NULL;
 CREATE INDEX requests_sender ON {s}.requests (sender) WHERE answer IS NOT NULL;
 
 CREATE TABLE {s}.members (
-    owner bigint PRIMARY KEY REFERENCES {s}.owners ON DELETE CASCADE
+    owner bigint REFERENCES {s}.owners ON DELETE CASCADE,
+    machine text,
+    PRIMARY KEY (owner, machine)
 );
 """,
 )
