@@ -44,6 +44,7 @@ _SQLITE = ["tests/test_golden.py", "tests/test_faults.py", "tests/cli/test_looki
            "tests/test_sqlite.py"]  # fmt: skip
 _POSTGRES = ["tests/postgres"]
 _CLUSTER = ["tests/cluster"]
+_MCP = ["tests/protocols"]
 _RACES = ["tests/schedules", "tests/test_hammer.py"]
 _INTERRUPTS = [*_RACES, "tests/interrupts"]
 _EFFECTS = ["tests/codegen/test_effects.py"]
@@ -123,6 +124,14 @@ THEN = {
     "shell.replica": _CLUSTER,
     "shell.direct": [*_EFFECTS, *_INTERRUPTS],
     "shell.group_commit": [*_EFFECTS, "tests/test_faults.py", *_INTERRUPTS],
+    "protocols.mcp.calls": _MCP,
+    "protocols.mcp.changes": _MCP,
+    "protocols.mcp.client": _MCP,
+    "protocols.mcp.current": _MCP,
+    "protocols.mcp.extension": _MCP,
+    "protocols.mcp.listening": _MCP,
+    "protocols.mcp.tools": _MCP,
+    "protocols.mcp.wire": _MCP,
     "cluster.applying": _CLUSTER,
     "cluster.cluster": _CLUSTER,
     "cluster.errors": _CLUSTER,
@@ -418,7 +427,9 @@ def modules() -> set[str]:
     return {
         ".".join(file.parts)
         for file in files
-        if file.parts[0] not in ("cli", "operations") and file.stem != "__init__"
+        if file.parts[0] not in ("cli", "operations")
+        and file.parts[-2:-1] != ("tasks",)
+        and file.stem != "__init__"
     }
 
 
