@@ -122,7 +122,7 @@ class TestCompiler:
             (("methods: [dispute],", "methods: [dispute], deferred: true,"), "deferred-write"),
             (("entry: [ship], exit: [call_back]", "entry: [ship]"), "unused-effect"),
             (("statuses:\n", "statuses:\n  properties: {exit: {type: bool, summary: A.}}\n"),
-             "name-collision"),
+             "reserved-name"),
         ],
     )  # fmt: skip
     def test_mistakes(self, edit: tuple[str, str], rule: str) -> None:

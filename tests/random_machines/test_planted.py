@@ -14,7 +14,7 @@ from attrs import evolve
 from opslifecycle.runtime import v1
 from opslifecycle.shell import timers as shell_timers
 from opslifecycle.shell.codec import RecordCodec
-from opslifecycle_codegen.analysis import analyze, name_rules, ranges, rules
+from opslifecycle_codegen.analysis import analyze, ranges, reserved, rules
 from opslifecycle_codegen.analysis.commands import Commands
 from opslifecycle_codegen.analysis.guards import Guards
 from opslifecycle_codegen.analysis.placement import _Placement
@@ -81,7 +81,7 @@ def _words_are_written_as_they_are(patch: Patch) -> None:
 def _no_word_is_reserved(patch: Patch) -> None:
     none: frozenset[str] = frozenset()
     free = {where: (none, why) for where, (_, why) in RESERVED.items()}
-    patch.setattr(name_rules, "RESERVED", free)
+    patch.setattr(reserved, "RESERVED", free)
 
 
 def _create_leaves_out_what_it_needs(patch: Patch) -> None:
