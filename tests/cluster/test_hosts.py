@@ -22,6 +22,7 @@ from opslifecycle import (
 )
 from opslifecycle.cluster import NotAnsweredError
 from opslifecycle.cluster.placement import winner
+from opslifecycle.cluster.remote import RemoteExecutor
 from opslifecycle.cluster.requests import Requests
 from opslifecycle.stores.postgres.link import Deadline, Link, within
 from opslifecycle.stores.postgres.session import Target
@@ -211,9 +212,19 @@ def test_a_host_that_leaves_moves_only_its_own_share() -> None:
 
 
 def test_a_host_that_shares_takes_over_before_one_that_has_a_handle(postgres: Database) -> None:
+    def members() -> set[int]:
+        return {owner for (owner,) in postgres.query("SELECT owner FROM members")}
+
+    def is_placed() -> bool:
+        owner = postgres.query("SELECT owner FROM registries")
+        return owner == [(winner(members(), "r"),)]
+
     async def main(first: HostProcess, second: HostProcess) -> None:
         async with clusters(postgres, lease_seconds=2.5) as cluster:
-            await until(lambda: first.holds() | second.holds() == {"r"})
+            # Both have joined, and the one that has to has opened the registry.
+            await until(lambda: len(members()) == 2)
+            await until(is_placed)
+            await until(lambda: len(first.holds()) + len(second.holds()) == 1)
             owner, other = (first, second) if first.holds() else (second, first)
             handle = await cluster.open("r")
             await asyncio.to_thread(owner.end, signal.SIGKILL)
@@ -224,6 +235,22 @@ def test_a_host_that_shares_takes_over_before_one_that_has_a_handle(postgres: Da
     make_registries(postgres, ["r"])
     with host_processes(postgres, 2) as (first, second):
         asyncio.run(main(first, second))
+
+
+def test_a_registry_that_moves_between_hosts_that_share_stays_theirs(postgres: Database) -> None:
+    make_registries(postgres, ["r"])
+    postgres.query("INSERT INTO owners VALUES (1, 'x', false, now() + interval '1 h')")
+    postgres.query("INSERT INTO members VALUES (1, 'ops_lifecycle')")
+
+    async def main() -> None:
+        async with clusters(postgres) as cluster:
+            moving, new = await cluster.open("r"), await cluster.open("new")
+            assert isinstance(moving._executor, RemoteExecutor)
+            await running(new)
+            owners = postgres.query("SELECT name FROM registries WHERE owner IS NOT NULL")
+            assert owners == [("new",)]
+
+    asyncio.run(main())
 
 
 def test_hosts_of_another_machine_have_no_share(postgres: Database) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from inspect import iscoroutinefunction
@@ -199,6 +200,9 @@ class Cluster(Generic[RegistryT]):
     async def open(self, name: str) -> RegistryT:
         """Return a registry: the one itself if this host owns it or can own it, else a handle.
 
+        A new registry is created here. If there are hosts that share all registries (`run`), they
+        own the others.
+
         A handle has the same methods. Its commands are decided and committed by the owner, at most
         once. Its reads, watches, barriers and feed follow the owner; a caller reads at least what
         its own commands have done. If the owner ends, another host opens the registry, and the
@@ -221,13 +225,21 @@ class Cluster(Generic[RegistryT]):
             here = self._here.get(name)
             if here is not None and here._engine.closed is None:
                 return here
-            try:
-                return await self._take(name)
-            except RegistryOwnedError:
-                elsewhere = self._elsewhere.get(name)
-                if elsewhere is not None and elsewhere._engine.closed is None:
-                    return elsewhere
-                return await self._follow(name)
+            if not await self._is_shared(name):
+                with contextlib.suppress(RegistryOwnedError):
+                    return await self._take(name)
+            elsewhere = self._elsewhere.get(name)
+            if elsewhere is not None and elsewhere._engine.closed is None:
+                return elsewhere
+            return await self._follow(name)
+
+    async def _is_shared(self, name: str) -> bool:
+        """Return whether the hosts that share all registries decide who opens this one."""
+        worker = self._the_worker
+        question = worker.following.is_shared
+        return await asyncio.wrap_future(
+            worker.ask(lambda link, until: question(link, name, until))
+        )
 
     async def _take(self, name: str) -> RegistryT:
         """Open a registry here; raises RegistryOwnedError if another process owns it."""

@@ -93,6 +93,12 @@ class Following:
         self._target = target
         self._tables = target.schema
         self._version = version
+        #: The condition that there are hosts that share all registries of a registry's machine.
+        self._is_shared = (
+            f"EXISTS (SELECT 1 FROM {target.schema}.members m"
+            f" JOIN {target.schema}.owners o USING (owner)"
+            f" WHERE m.machine = registries.machine AND {OWNER_LIVES})"
+        )
 
     @property
     def machine(self) -> str:
@@ -165,6 +171,11 @@ class Following:
         except (*UNREADABLE, OpsLifecycleError) as error:
             self._end(followed, repr(error))
 
+    def is_shared(self, link: Link, name: str, until: Deadline) -> bool:
+        """Return whether a registry exists, and there are hosts that share all registries."""
+        statement = f"SELECT 1 FROM {self._tables}.registries WHERE name = $1 AND {self._is_shared}"
+        return bool(link.run(statement, name, deadline=until))
+
     def overview(
         self, link: Link, followed: Mapping[int, Followed], until: Deadline
     ) -> tuple[list[int], list[int]]:
@@ -176,11 +187,9 @@ class Following:
         if not followed:
             return [], []
         rows = link.run(
-            f"SELECT number, head, {is_free(self._tables)} AND NOT EXISTS ("
-            f"  SELECT 1 FROM {self._tables}.members m JOIN {self._tables}.owners o USING (owner)"
-            f"  WHERE m.machine = $2 AND {OWNER_LIVES})"
+            f"SELECT number, head, {is_free(self._tables)} AND NOT {self._is_shared}"
             f" FROM {self._tables}.registries WHERE number = ANY($1::integer[])",
-            keys_text(list(followed)), self.machine, deadline=until,
+            keys_text(list(followed)), deadline=until,
         )  # fmt: skip
         heads = {int(number or 0): int(head or 0) for number, head, _ in rows}
         moved = [number for number, each in followed.items() if heads.get(number) != each.head]
