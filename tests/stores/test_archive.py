@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -26,6 +27,7 @@ from opslifecycle.shell.archive import Archive
 from opslifecycle.shell.engine import Engine
 from opslifecycle.stores.base import Commit, SchemaVersion, StoreContents
 from opslifecycle.stores.sqlite.admin import forget
+from opslifecycle.stores.sqlite.archive import ArchiveReader
 from opslifecycle.stores.sqlite.backup import back_up
 
 from tests.codegen.projects import package
@@ -335,6 +337,37 @@ class TestFiles:
         store = SqliteStore(tmp_path / "copy.db")
         with opened(completions, store) as registry:
             assert len(past(registry)) == store.check_archive() == 3
+
+    def test_a_check_lets_others_read(
+        self, file: Path, completions: ModuleType, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        checked = ArchiveReader._checked
+        reached, goes_on = threading.Event(), threading.Event()
+
+        def slowly(self: ArchiveReader, *row: Any) -> Any:
+            if threading.current_thread() is checking:
+                reached.set()
+                assert goes_on.wait(30)
+            return checked(self, *row)
+
+        monkeypatch.setattr(ArchiveReader, "_checked", slowly)
+        store, counted = SqliteStore(file), []
+        checking = threading.Thread(target=lambda: counted.append(store.check_archive()))
+        with opened(completions, store, changes_max=1) as registry:
+            checking.start()
+            try:
+                assert reached.wait(30)
+                ids = past(registry)
+                assert registry.past_errand(ids[1]).id == ids[1]
+                done(completions, registry)
+                consume(completions, registry)
+                assert len(past(registry)) == 4
+            finally:
+                goes_on.set()
+                checking.join()
+            # What was archived meanwhile is no part of the check.
+            assert counted == [3]
+            assert store.check_archive() == 4
 
     def test_reads_end_with_the_registry(self, file: Path, completions: ModuleType) -> None:
         store = SqliteStore(file)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from opslifecycle import (
@@ -92,6 +96,42 @@ def test_what_waits_for_a_place_or_an_attempt_ends_at_once() -> None:
             cancelled = WorkCancelled(Cancelled("enough"))
             assert await waiting.cancel("enough", grace=LONG) == cancelled
             assert await pausing.cancel("enough", grace=LONG) == cancelled
+
+    run(main())
+
+
+def test_a_shorter_grace_time_replaces_a_longer_one() -> None:
+    async def main() -> None:
+        async with AsyncRegistry() as registry, Supervisor(registry) as work:
+            operation = await work.start(stubborn)
+            await until(registry, operation.id, OperationStatus.RUNNING)
+            asked = [asyncio.create_task(operation.cancel(grace=LONG)) for _ in range(2)]
+            await until(registry, operation.id, OperationStatus.RETIRING)
+            asked += [asyncio.create_task(operation.cancel(grace=each)) for each in (0.01, LONG)]
+            assert set(await asyncio.gather(*asked)) == {WorkCancelled(Cancelled(None))}
+
+    run(main())
+
+
+def test_work_that_has_ended_is_not_held_for_the_rest_of_its_grace_time() -> None:
+    def made() -> Callable[[], Any]:
+        async def work() -> str:
+            return await polite()
+
+        return work
+
+    async def main() -> None:
+        async with AsyncRegistry() as registry, Supervisor(registry) as work:
+            function = made()
+            held = weakref.ref(function)
+            operation = await work.start(function)
+            await until(registry, operation.id, OperationStatus.RUNNING)
+            await operation.cancel(grace=LONG)
+            del function, operation
+            async with asyncio.timeout(10):
+                while held() is not None:
+                    await asyncio.sleep(0)
+                    gc.collect()
 
     run(main())
 

@@ -92,6 +92,8 @@ class Job:
     task: asyncio.Task[None] | None = None
     #: Whether the job has one of the places to run.
     has_place: bool = False
+    #: Interrupts work that was asked to stop; None while no grace time passes.
+    grace_timer: asyncio.TimerHandle | None = None
     #: Interrupts the running work; None in a phase without any.
     interrupt: Callable[[], object] | None = None
     #: The first request to stop, with its reason.
@@ -149,6 +151,22 @@ class Job:
         if self.phase is Phase.PAUSING:
             self.stop()
         self._raise_flag()
+
+    def insist_after(self, seconds: float, loop: asyncio.AbstractEventLoop) -> None:
+        """Interrupt work that has not ended after a grace time; the shortest of several counts."""
+        due = loop.time() + seconds
+        if self.grace_timer is not None:
+            if self.grace_timer.when() <= due:
+                return
+            self.grace_timer.cancel()
+        self.grace_timer = loop.call_at(due, self.insist)
+
+    def release(self) -> None:
+        """Drop what an ended job needs no more; a handle and the loop's timers may keep the job."""
+        self.task = self.interrupt = self.context = None
+        if self.grace_timer is not None:
+            self.grace_timer.cancel()
+            self.grace_timer = None
 
     def insist(self) -> None:
         """Interrupt work that was asked to stop and has not ended."""

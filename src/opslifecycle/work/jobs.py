@@ -123,8 +123,7 @@ class Jobs:
                 return
             self._recorder.give_up(job, describe(error).partition("\n")[0])
             job.phase = Phase.ENDED
-        # A handle keeps the job, and need not keep its task with all that the task refers to.
-        job.task = job.interrupt = job.context = None
+        job.release()
         self._unended.discard(job)
         if self._latest.get(job.id) is job:
             del self._latest[job.id]
@@ -173,7 +172,8 @@ class Jobs:
         if self._admission.withdraw(job):
             self._end_unstarted(job, Cancel(reason))
             return
-        self._loop.call_later(grace_seconds, job.insist)
+        if job.phase is not Phase.ENDED:
+            job.insist_after(grace_seconds, self._loop)
         job.ask_to_stop(reason)
         try:
             await self._lifecycle.stop(job.id, reason)

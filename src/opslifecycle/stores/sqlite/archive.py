@@ -11,6 +11,7 @@ import sqlite3
 import threading
 import zlib
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
@@ -124,9 +125,12 @@ class ArchiveReader:
         )  # fmt: skip
 
     def check(self) -> int:
-        """Read every record, and compare their number and checksums with the totals."""
-        with self._lock:
-            return self._reading(self._check)
+        """Read every record, and compare their number and checksums with the totals.
+
+        The connection is one of its own, because other threads read meanwhile.
+        """
+        with closing(ArchiveReader(self._name, self._file, self._number)) as own:
+            return own._reading(own._check)
 
     def close(self) -> None:
         """Close the connection; later reads open it again."""
