@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from opslifecycle.cli.running import logs
 from opslifecycle.cli.running.capture import RESULT_BYTES_MAX, Capture
 from opslifecycle.cli.text import json_line, lines_of, one_line
+from opslifecycle.inspection.logs import LogReader, folder_of, segments
 
 
 class _NoLog(logs.LogWriter):
@@ -62,12 +63,12 @@ def test_a_line_without_an_end_keeps_memory_bounded() -> None:
     assert capture.text().startswith("[… ")
 
 
-def read(store: Path, reader: logs.LogReader | None = None) -> bytes:
-    return b"".join((reader or logs.LogReader(store, "op", "stdout")).read())
+def read(store: Path, reader: LogReader | None = None) -> bytes:
+    return b"".join((reader or LogReader(store, "op", "stdout")).read())
 
 
 def writer(store: Path, bytes_max: int) -> logs.LogWriter:
-    return logs.LogWriter(logs.folder_of(store), "op", "stdout", bytes_max)
+    return logs.LogWriter(folder_of(store), "op", "stdout", bytes_max)
 
 
 def test_a_log_is_private_and_whole(tmp_path: Path) -> None:
@@ -77,7 +78,7 @@ def test_a_log_is_private_and_whole(tmp_path: Path) -> None:
     log.write(b"two\n")
     log.close()
     assert read(store) == b"one\ntwo\n"
-    (segment,) = logs.segments(store, "op", "stdout")
+    (segment,) = segments(store, "op", "stdout")
     assert segment.path.stat().st_mode & 0o777 == 0o600
     assert segment.path.parent.stat().st_mode & 0o777 == 0o700
 
@@ -89,7 +90,7 @@ def test_a_full_log_drops_its_oldest_part_and_says_so(tmp_path: Path) -> None:
     for start in range(0, len(printed), 7):
         log.write(printed[start : start + 7])
     log.close()
-    kept = sum(each.path.stat().st_size for each in logs.segments(store, "op", "stdout"))
+    kept = sum(each.path.stat().st_size for each in segments(store, "op", "stdout"))
     assert kept <= 100
     mark, _, rest = read(store).partition(b"\n")
     assert mark.decode() == f"[… {len(printed) - kept} bytes are missing]"
@@ -99,7 +100,7 @@ def test_a_full_log_drops_its_oldest_part_and_says_so(tmp_path: Path) -> None:
 def test_a_reader_that_follows_sees_each_byte_once_and_every_gap(tmp_path: Path) -> None:
     store = tmp_path / "a.db"
     log = writer(store, 100)
-    follower = logs.LogReader(store, "op", "stdout")
+    follower = LogReader(store, "op", "stdout")
     seen = b""
     for n in range(20):
         log.write(b"%09d\n" % n)
@@ -114,7 +115,7 @@ def test_a_reader_that_follows_sees_each_byte_once_and_every_gap(tmp_path: Path)
 
 def test_bytes_that_could_not_be_written_are_a_gap_and_end_nothing(tmp_path: Path) -> None:
     store = tmp_path / "a.db"
-    blocker = logs.folder_of(store)
+    blocker = folder_of(store)
     blocker.write_text("in the way")
     log = writer(store, 1000)
     log.write(b"lost\n")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from opslifecycle import Registry
-from opslifecycle.cli.records import Found
 from opslifecycle.cli.watch import drawn
+from opslifecycle.inspection.records import Found
 from rich.console import Console
 
 from tests.builders import completed, registered, running

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from opslifecycle import AsyncRegistry
 from opslifecycle.cli.batches.model import Batch, Command, Retry
-from opslifecycle.cli.locations import FileLocation
 from opslifecycle.cli.running.execution import RunOptions
 from opslifecycle.cli.running.job import Job
 from opslifecycle.cli.running.runner import Runner
+from opslifecycle.inspection.locations import FileLocation
 
 _PAUSE_SECONDS = 3600.0
 

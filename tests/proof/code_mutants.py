@@ -45,6 +45,7 @@ _SQLITE = ["tests/test_golden.py", "tests/test_faults.py", "tests/cli/test_looki
 _POSTGRES = ["tests/postgres"]
 _CLUSTER = ["tests/cluster"]
 _MCP = ["tests/protocols"]
+_LOOKING = ["tests/cli/test_looking.py", "tests/cli/test_run.py"]
 _RACES = ["tests/schedules", "tests/test_hammer.py"]
 _INTERRUPTS = [*_RACES, "tests/interrupts"]
 _EFFECTS = ["tests/codegen/test_effects.py"]
@@ -100,6 +101,11 @@ THEN = {
     "stores.sqlite.owner": [*_SQLITE, "tests/stores/test_ownership.py"],
     "stores.sqlite.place": [*_SQLITE, "tests/stores/test_copies.py"],
     "stores.sqlite.log_reader": [*_SQLITE, "tests/stores/test_crafted.py"],
+    "inspection.feed": _LOOKING,
+    "inspection.locations": _LOOKING,
+    "inspection.logs": [*_LOOKING, "tests/cli/test_capture.py"],
+    "inspection.paging": _LOOKING,
+    "inspection.records": _LOOKING,
     "locks": _INTERRUPTS,
     "shell.archive": ["tests/stores/test_archive.py"],
     "stores.sqlite.archive": ["tests/stores/test_archive.py"],

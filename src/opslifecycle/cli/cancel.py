@@ -6,10 +6,10 @@ import sys
 
 import click
 from opslifecycle.cli.ids import IdType
-from opslifecycle.cli.locations import Location
-from opslifecycle.cli.records import INTERRUPTED, operations, reader, resolve
 from opslifecycle.cli.stores import print_line, store_option, told_errors
 from opslifecycle.cli.text import one_line
+from opslifecycle.inspection.locations import Location
+from opslifecycle.inspection.records import INTERRUPTED, operations, reader, resolve
 
 
 @click.command()

@@ -8,11 +8,11 @@ import sys
 import click
 from opslifecycle import Registry
 from opslifecycle import unstructure as to_json
-from opslifecycle.cli.locations import Location
-from opslifecycle.cli.records import reader
 from opslifecycle.cli.running import logs
 from opslifecycle.cli.stores import print_line, store_option, told_errors
 from opslifecycle.cli.text import json_line
+from opslifecycle.inspection.locations import Location
+from opslifecycle.inspection.records import reader
 
 
 @click.command()

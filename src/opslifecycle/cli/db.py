@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import click
-from opslifecycle.cli.locations import Location, ServerLocation
 from opslifecycle.cli.stores import print_line, store_option, told_errors
 from opslifecycle.cli.text import one_line
+from opslifecycle.inspection.locations import Location, ServerLocation
 
 
 @click.group()

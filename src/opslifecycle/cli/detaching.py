@@ -6,8 +6,8 @@ import os
 import sys
 from collections.abc import Callable
 
-from opslifecycle.cli.locations import Location
 from opslifecycle.cli.running.logs import run_log
+from opslifecycle.inspection.locations import Location
 
 #: Called when the commands of the run are recorded.
 Ready = Callable[[], None]

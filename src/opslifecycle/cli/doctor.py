@@ -6,11 +6,11 @@ import sys
 
 import click
 from opslifecycle import Registry
-from opslifecycle.cli.locations import Location
-from opslifecycle.cli.records import reader
 from opslifecycle.cli.stores import print_line, store_option, told_errors
 from opslifecycle.cli.text import one_line
 from opslifecycle.clock import SYSTEM_CLOCK
+from opslifecycle.inspection.locations import Location
+from opslifecycle.inspection.records import reader
 from opslifecycle.stores.base import Commit, SchemaVersion, Store, StoreContents
 from opslifecycle.stores.reading import StoredRegistry
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 from click.shell_completion import CompletionItem
 from opslifecycle import OpsLifecycleError
-from opslifecycle.cli.locations import Location
-from opslifecycle.cli.records import operations, reader, shortened
 from opslifecycle.cli.text import one_line
+from opslifecycle.inspection.locations import Location
+from opslifecycle.inspection.records import operations, reader, shortened
 
 
 class IdType(click.ParamType[str]):

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 
 import click
 from opslifecycle.cli.moments import shown
-from opslifecycle.cli.records import Found, age
 from opslifecycle.cli.text import one_line
+from opslifecycle.inspection.records import Found, age
 
 _ESCAPES = {r"\t": "\t", r"\n": "\n", r"\0": "\0"}
 

@@ -9,11 +9,18 @@ from typing import BinaryIO
 import click
 from opslifecycle import PersistenceError
 from opslifecycle.cli.ids import IdType
-from opslifecycle.cli.locations import Location
-from opslifecycle.cli.records import INTERRUPTED, LOOK_SECONDS, Found, operations, reader, resolve
-from opslifecycle.cli.running.logs import LogReader
 from opslifecycle.cli.stores import store_option, told_errors
 from opslifecycle.cli.text import for_terminal
+from opslifecycle.inspection.locations import Location
+from opslifecycle.inspection.logs import LogReader
+from opslifecycle.inspection.records import (
+    INTERRUPTED,
+    LOOK_SECONDS,
+    Found,
+    operations,
+    reader,
+    resolve,
+)
 from opslifecycle.stores.reading import Reader
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import sys
-from fnmatch import fnmatchcase
 
-import attrs
 import click
 from opslifecycle import OperationKind, OperationOrder, OperationStatus, PageCursor
+from opslifecycle.cli.cursors import CursorType
 from opslifecycle.cli.line_format import FIELDS, LineFormat, formatted
-from opslifecycle.cli.locations import Location
 from opslifecycle.cli.moments import MomentType
-from opslifecycle.cli.paging import CursorType, PageOptions
-from opslifecycle.cli.records import (
+from opslifecycle.cli.stores import print_line, store_option, told_errors
+from opslifecycle.cli.tables import print_uncut
+from opslifecycle.cli.text import json_line, one_line
+from opslifecycle.inspection.locations import Location
+from opslifecycle.inspection.paging import Choice, OtherPageError, PageOptions
+from opslifecycle.inspection.records import (
     INTERRUPTED,
     UNRESPONSIVE,
     Found,
@@ -21,9 +23,6 @@ from opslifecycle.cli.records import (
     shortened,
     stored_operations,
 )
-from opslifecycle.cli.stores import print_line, store_option, told_errors
-from opslifecycle.cli.tables import print_uncut
-from opslifecycle.cli.text import json_line, one_line
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -92,8 +91,12 @@ def ls(
     with told_errors():
         stored = stored_operations(reader(store).all())
         options = PageOptions(OperationOrder(order), reverse, limit, after)
-        choice = _Choice(status, kind, name, since, until)
-        chosen, cursor = options.page(stored, choice.includes)
+        choice = Choice(status, kind, name, since, until)
+        try:
+            chosen, cursor = options.page(stored, choice.includes)
+        except OtherPageError:
+            message = "--after: pass the options of the page that printed the cursor"
+            raise click.UsageError(message) from None
         if as_json or line is not None:
             for each in chosen:
                 print_line(json_line(each.shown()) if line is None else formatted(line, each))
@@ -101,28 +104,6 @@ def ls(
             _print_table(chosen, shortened(each.id for each in stored))
         if cursor is not None:
             print(f"more follow: --after {cursor}", file=sys.stderr)
-
-
-@attrs.frozen
-class _Choice:
-    """Which operations are listed."""
-
-    status: tuple[str, ...]
-    kind: str | None
-    name: str | None
-    since: int | None
-    until: int | None
-
-    def includes(self, each: Found) -> bool:
-        """Return whether an operation is chosen by every option that was given."""
-        created_at_ms = each.snapshot.created_at_ms
-        return (
-            (not self.status or each.status in self.status)
-            and (self.kind is None or each.snapshot.kind.value == self.kind)
-            and (self.name is None or fnmatchcase(each.name, self.name))
-            and (self.since is None or created_at_ms >= self.since)
-            and (self.until is None or created_at_ms <= self.until)
-        )
 
 
 def _print_table(found: list[Found], short: dict[str, str]) -> None:

@@ -14,12 +14,12 @@ from opslifecycle.cli.limits import (
     max_concurrent_option,
     patience_option,
 )
-from opslifecycle.cli.locations import Location
 from opslifecycle.cli.output import Output
 from opslifecycle.cli.outputs import Outputs
 from opslifecycle.cli.running.execution import RunOptions
 from opslifecycle.cli.session import Session, new_name
 from opslifecycle.cli.stores import store_option
+from opslifecycle.inspection.locations import Location
 
 
 @click.command(options_metavar="[OPTIONS]")

@@ -8,9 +8,9 @@ from importlib import import_module
 from pathlib import Path
 
 import click
-from opslifecycle.cli.locations import FileLocation, Location
 from opslifecycle.cli.stores import print_line, store_option, told_errors
 from opslifecycle.cli.text import one_line
+from opslifecycle.inspection.locations import FileLocation, Location
 from opslifecycle.stores.base import SchemaVersion
 from opslifecycle.stores.migrating import KindChanges, MigrationReport, planned
 from opslifecycle.stores.migrating import migrate as migrate_registries

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 import click
-from opslifecycle.cli.records import milliseconds
 from opslifecycle.clock import SYSTEM_CLOCK
+from opslifecycle.inspection.records import milliseconds
 
 _EXPECTED = "expected a duration such as 30s, 10m, 2h or 1d, or a time such as 2026-01-31T09:30"
 

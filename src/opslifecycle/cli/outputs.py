@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import heapq
 
-from opslifecycle.cli.locations import Location
 from opslifecycle.cli.operation_table import reason_of
 from opslifecycle.cli.output import Output
 from opslifecycle.cli.running.job import Job
-from opslifecycle.cli.running.logs import STREAMS, LogReader
 from opslifecycle.cli.running.runner import Runner
 from opslifecycle.cli.text import for_terminal, one_line
+from opslifecycle.inspection.locations import Location
+from opslifecycle.inspection.logs import STREAMS, LogReader
 
 
 class Outputs:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import click
-from opslifecycle.cli.locations import Location
 from opslifecycle.cli.stores import print_line, store_option, told_errors
+from opslifecycle.inspection.locations import Location
 
 
 @click.command()

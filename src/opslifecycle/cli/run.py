@@ -17,11 +17,11 @@ from opslifecycle.cli.limits import (
     max_concurrent_option,
     patience_option,
 )
-from opslifecycle.cli.locations import Location
 from opslifecycle.cli.output import Output
 from opslifecycle.cli.running.execution import RunOptions
 from opslifecycle.cli.session import Session, new_name
 from opslifecycle.cli.stores import store_option, told_errors
+from opslifecycle.inspection.locations import Location
 
 
 class _RunCommand(click.Command):

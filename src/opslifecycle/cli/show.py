@@ -6,11 +6,11 @@ import json
 
 import click
 from opslifecycle.cli.ids import IdType
-from opslifecycle.cli.locations import Location
-from opslifecycle.cli.records import operations, reader, resolve
-from opslifecycle.cli.running.logs import STREAMS, segments
 from opslifecycle.cli.stores import print_line, store_option, told_errors
 from opslifecycle.cli.text import json_line, lines_of
+from opslifecycle.inspection.locations import Location
+from opslifecycle.inspection.logs import STREAMS, segments
+from opslifecycle.inspection.records import operations, reader, resolve
 
 
 @click.command()

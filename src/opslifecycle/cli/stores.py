@@ -9,9 +9,22 @@ from collections.abc import Iterator
 
 import click
 from opslifecycle import OpsLifecycleError
-from opslifecycle.cli.locations import DEFAULT_STORE, LocationType
 from opslifecycle.cli.output import discard
 from opslifecycle.cli.text import lines_of
+from opslifecycle.inspection.locations import DEFAULT_STORE, Location, location_of
+
+
+class LocationType(click.ParamType[Location]):
+    """A path, or a connection string whose fragment may name a schema."""
+
+    name = "store"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Location:
+        """Return the location that a text names."""
+        return value if isinstance(value, Location) else location_of(str(value))
+
 
 store_option = click.option(
     "--store",

@@ -6,16 +6,12 @@ import sys
 import time
 
 import click
-from opslifecycle import unstructure as to_json
-from opslifecycle.cli.locations import Location
-from opslifecycle.cli.records import LOOK_SECONDS, reader, run_named
+from opslifecycle.cli.runs import run_named
 from opslifecycle.cli.stores import print_line, store_option, told_errors
 from opslifecycle.cli.text import json_line
-from opslifecycle.stores.reading import StoredRegistry
-from opslifecycle.values.plain import Json, data_of
-
-from opslifecycle.operations.storage import deserialize
-from opslifecycle.operations.views import entry_of
+from opslifecycle.inspection.feed import entry_data, position_of
+from opslifecycle.inspection.locations import Location
+from opslifecycle.inspection.records import LOOK_SECONDS, reader
 
 
 @click.command()
@@ -32,24 +28,14 @@ def tail(store: Location, name: str | None, after: int, follow: bool) -> None:
         chosen = run_named(source.names(), name)
         while True:
             registry = source.registry(chosen)
-            dropped_through = _dropped_through(registry)
+            dropped_through = position_of(registry).dropped_through
             if after < dropped_through:
                 print(f"gap: entries {after + 1} to {dropped_through} are gone", file=sys.stderr)
                 after = dropped_through
             for sequence, (id, body) in registry.stored.rows.items():
                 if sequence > after:
                     after = sequence
-                    print_line(json_line(registry.decode(_entry_of, id, body)))
+                    print_line(json_line(registry.decode(entry_data, id, body)))
             if not follow or registry.holder is None:
                 return
             time.sleep(LOOK_SECONDS)
-
-
-def _entry_of(id: str, body: str) -> Json:
-    return to_json(entry_of(deserialize(id, body)))
-
-
-def _dropped_through(registry: StoredRegistry) -> int:
-    """Return the sequence number of the last evicted feed entry of a registry."""
-    state = registry.stored.state
-    return int(data_of(state).get("dropped_through", 0)) if state is not None else 0

@@ -9,8 +9,11 @@ from collections.abc import Mapping
 import click
 from opslifecycle import OperationStatus, PersistenceError
 from opslifecycle.cli.ids import IdType
-from opslifecycle.cli.locations import Location
-from opslifecycle.cli.records import (
+from opslifecycle.cli.stores import print_line, store_option, told_errors
+from opslifecycle.cli.text import one_line
+from opslifecycle.clock import SYSTEM_CLOCK
+from opslifecycle.inspection.locations import Location
+from opslifecycle.inspection.records import (
     INTERRUPTED,
     LOOK_SECONDS,
     Found,
@@ -18,9 +21,6 @@ from opslifecycle.cli.records import (
     reader,
     resolve,
 )
-from opslifecycle.cli.stores import print_line, store_option, told_errors
-from opslifecycle.cli.text import one_line
-from opslifecycle.clock import SYSTEM_CLOCK
 from opslifecycle.stores.reading import Reader
 
 EXIT_FAILED, EXIT_UNKNOWN, EXIT_TIMED_OUT = 1, 3, 124

@@ -8,13 +8,14 @@ from typing import Literal
 
 import attrs
 from opslifecycle import AsyncRegistry, OperationResult, OpsLifecycleError
-from opslifecycle.cli.locations import Location
 from opslifecycle.cli.running.active_clock import ActiveClock
 from opslifecycle.cli.running.capture import Capture
 from opslifecycle.cli.running.job import Job, Phase, failure_of
-from opslifecycle.cli.running.logs import STREAMS, LogWriter, folder_of
+from opslifecycle.cli.running.logs import LogWriter
 from opslifecycle.cli.running.processes import Keeper, KeeperLostError, NotStartedError, Process
 from opslifecycle.cli.running.recorder import Recorder
+from opslifecycle.inspection.locations import Location
+from opslifecycle.inspection.logs import STREAMS, folder_of
 
 
 @attrs.frozen

@@ -1,39 +1,30 @@
-"""Pages of the operations in a store, for `opslifecycle ls`."""
+"""Pages of the operations in a store."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
+from fnmatch import fnmatchcase
 from itertools import dropwhile, islice
 from typing import TypeAlias
 
 import attrs
-import click
-from opslifecycle import InvalidValueError, OperationOrder, PageCursor
-from opslifecycle.cli.records import Found, Stored
+from opslifecycle import OperationOrder, OpsLifecycleError, PageCursor
+from opslifecycle.inspection.records import Found, Stored
 from opslifecycle.values.plain import Json
 
 #: What an order compares, then the id, and then the registry: two may have operations of one id.
 _Key: TypeAlias = tuple[Json, ...]
 
 
-class CursorType(click.ParamType[PageCursor]):
-    """The cursor that an earlier page has printed."""
+class OtherPageError(OpsLifecycleError):
+    """A cursor of a page that was read with other options."""
 
-    name = "cursor"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> PageCursor:
-        """See `click.ParamType.convert`."""
-        try:
-            return value if isinstance(value, PageCursor) else PageCursor.parse(str(value))
-        except InvalidValueError:
-            self.fail(f"{value!r}: expected what `ls` printed after `--after`", param, ctx)
+    template = "the cursor is of a page with another order; pass the options of that page"
 
 
 @attrs.frozen
 class PageOptions:
-    """The options of `ls` that are about pages."""
+    """Which page of a listing is read, and in which order."""
 
     order: OperationOrder
     reverse: bool
@@ -46,7 +37,7 @@ class PageOptions:
         """Return the chosen operations of a page, and the cursor of the next one, if any follows.
 
         Raises:
-            click.UsageError: The cursor is of another order.
+            OtherPageError: The cursor is of another order.
         """
         chosen = self._chosen(stored, is_chosen)
         if self.limit is None:
@@ -88,7 +79,7 @@ class PageOptions:
         wanted = [*types[self.order], str, str]
         made_so = (self.after.order, self.after.descending) == (self.order.value, self.reverse)
         if not made_so or [type(value) for value in self.after.values] != wanted:
-            raise click.UsageError("--after: pass the options of the page that printed the cursor")
+            raise OtherPageError
         return self.after.values
 
     def _is_before(self, key: _Key, before: _Key | None) -> bool:
@@ -100,3 +91,25 @@ class PageOptions:
 
 def _by_id(stored: Stored) -> _Key:
     return stored.id, stored.registry.name
+
+
+@attrs.frozen
+class Choice:
+    """Which operations are listed."""
+
+    status: Collection[str]
+    kind: str | None
+    name: str | None
+    since: int | None
+    until: int | None
+
+    def includes(self, each: Found) -> bool:
+        """Return whether an operation is chosen by every option that was given."""
+        created_at_ms = each.snapshot.created_at_ms
+        return (
+            (not self.status or each.status in self.status)
+            and (self.kind is None or each.snapshot.kind.value == self.kind)
+            and (self.name is None or fnmatchcase(each.name, self.name))
+            and (self.since is None or created_at_ms >= self.since)
+            and (self.until is None or created_at_ms <= self.until)
+        )

@@ -1,17 +1,16 @@
-"""Operations in a store, for the commands that look at them."""
+"""Operations in a store, as a process reads them that does not own them."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import attrs
-import click
 from opslifecycle import OperationLifecycleSnapshot, OpsLifecycleError
 from opslifecycle import unstructure as to_json
-from opslifecycle.cli.locations import Location
 from opslifecycle.clock import SYSTEM_CLOCK
+from opslifecycle.inspection.locations import Location
 from opslifecycle.stores.reading import Reader, StoredRegistry
 from opslifecycle.values.plain import Data
 
@@ -156,18 +155,6 @@ def resolve(found: list[Found], given: str) -> Found:
         listed = ", ".join(each.id for each in matches[:5])
         raise UnknownIdError(given, f"{len(matches)} operations have such an id: {listed}")
     return matches[0]
-
-
-def run_named(names: Sequence[str], given: str | None) -> str:
-    """Return the run that a part of its name means, or the latest one.
-
-    Raises:
-        click.UsageError: None has such a name, or several have.
-    """
-    matches = [name for name in names if given is None or given in name]
-    if not matches or (given is not None and len(matches) > 1):
-        raise click.UsageError(f"{given or 'the store'}: {len(matches)} runs are called like this")
-    return matches[-1]
 
 
 def shortened(ids: Iterable[str]) -> dict[str, str]:

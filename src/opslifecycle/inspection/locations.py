@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
-import click
 from opslifecycle import PersistenceError, Store
 from opslifecycle.stores.base import SchemaVersion
 from opslifecycle.stores.reading import Reader
@@ -25,7 +24,7 @@ _LOCK_TIMEOUT_SECONDS = 0.5
 
 
 class Location(ABC):
-    """Where registries are stored; commands reach a store through it alone."""
+    """Where registries are stored; commands and servers reach a store through it alone."""
 
     @property
     @abstractmethod
@@ -211,19 +210,12 @@ def _prepare_folder(folder: Path) -> None:
             (folder / ".gitignore").write_text("*\n", encoding="utf-8")
 
 
-class LocationType(click.ParamType[Location]):
-    """A path, or a connection string whose fragment may name a schema."""
+def location_of(text: str) -> Location:
+    """Return the location that a path means, or a connection string of PostgreSQL.
 
-    name = "store"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Location:
-        """Return the location that a text names."""
-        if isinstance(value, Location):
-            return value
-        text = str(value)
-        if not text.startswith(_SERVER_PREFIXES):
-            return FileLocation(Path(text))
-        dsn, _, schema = text.partition("#") if "://" in text else (text, "", "")
-        return ServerLocation(dsn, schema or _DEFAULT_SCHEMA)
+    The fragment of a connection string that is a URL is the name of the schema.
+    """
+    if not text.startswith(_SERVER_PREFIXES):
+        return FileLocation(Path(text))
+    dsn, _, schema = text.partition("#") if "://" in text else (text, "", "")
+    return ServerLocation(dsn, schema or _DEFAULT_SCHEMA)

@@ -1,0 +1,1 @@
+"""Looking at the operations in a store without owning any: for the command line and the server."""
