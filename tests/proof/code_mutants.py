@@ -209,6 +209,7 @@ THEN = {
     "work.runner": _WORK,
     "work.supervisor": _WORK,
     "work.threads": _WORK,
+    "work.timeouts": _WORK,
     "work.waiting": _WORK,
 }
 

@@ -72,6 +72,7 @@ NEVER_GENERATED = {
     "Machine.scenarios": "it says how much is searched, and changes nothing of what is generated",
     "Work.call": "a later process makes the call again: tests/work",
     "Work.stop": "its work is asked to stop and goes on for a while: tests/work",
+    "Work.time_out": "the timeout of its work passes: tests/work",
     "Machine.waivers": "the examination waives every judgement of the compiler",
     "Value.python": "the class stands in the program: the changed machines have one",
 }

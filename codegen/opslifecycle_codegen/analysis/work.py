@@ -17,7 +17,7 @@ from opslifecycle_codegen.ir.program import Command
 from opslifecycle_codegen.ir.scope import Scope
 from opslifecycle_codegen.ir.symbols import FieldInfo, Symbols
 from opslifecycle_codegen.ir.types import ENTITY, FLOAT, INT, NONE, STR, Type, optional
-from opslifecycle_codegen.ir.work import Work, WorkCall
+from opslifecycle_codegen.ir.work import Work, WorkCall, outcomes_of
 from opslifecycle_codegen.source import model, work_model
 from opslifecycle_codegen.source.words import Expr, Name, Text
 
@@ -30,6 +30,7 @@ OFFERS: dict[str, dict[str, Type]] = {
     "cancel": {"reason": optional(STR)},
     "progress": {"message": STR, "percent": optional(FLOAT)},
     "stop": {"reason": optional(STR)},
+    "time_out": {"error": STR},
 }
 
 
@@ -56,7 +57,7 @@ class WorkCalls:
         given = {str(name): self._resolver.type_of(type) for name, type in declared.given.items()}
         refuse_reserved("given to a supervisor", declared.given, self._diagnostics)
         calls = {"register": self._register(declared, given)}
-        for word in ("start", "complete", "fail", "cancel", "progress", "stop"):
+        for word in ("start", "complete", "fail", "cancel", "progress", "stop", "time_out"):
             call: work_model.WorkCall | None = getattr(declared, word)
             if call is not None:
                 calls[word] = self._call(word, call)
@@ -229,8 +230,12 @@ class WorkCalls:
             if action is not None and action.to not in live:
                 message = f"{action.name} must lead to a live status: the work has not ended yet"
                 self._diagnostics.add(declared.stop.do.mark, "not-total", message)
-        for call in (declared.fail, declared.cancel):
-            self._check_guards(call)
+        if declared.time_out is not None:
+            self._check_end(declared.time_out, working)
+            self._check_distinct(declared, declared.time_out)
+        for call in (declared.fail, declared.cancel, declared.time_out):
+            if call is not None:
+                self._check_guards(call)
 
     def _reached(self, statuses: Iterable[str], live: set[str]) -> list[str]:
         """Return the live statuses that other commands can lead to meanwhile."""
@@ -250,6 +255,22 @@ class WorkCalls:
             message = f"{action.name} must lead to a terminal status: it ends the work"
             self._diagnostics.add(declared.do.mark, "not-total", message)
 
+    def _check_distinct(self, declared: work_model.Work, time_out: work_model.WorkCall) -> None:
+        """Check that callers can recognise a timeout by its outcome."""
+        type = self._symbols.entity_fields["terminal_outcome"].required
+        own = _words(self._actions.get(time_out.do), type)
+        others = {
+            "completes": declared.complete,
+            "fails": declared.fail,
+            "is cancelled": declared.cancel,
+        }
+        for end, other in others.items():
+            if own & _words(self._actions.get(other.do), type):
+                message = f"the outcome of {time_out.do} is also that of work that {end}"
+                hint = "callers recognise a timeout by its outcome: give it one of its own"
+                self._diagnostics.add(time_out.do.mark, "not-total", message, hint)
+                return
+
     def _check_legal(self, declared: work_model.WorkCall, statuses: list[str]) -> None:
         action = self._actions.get(declared.do)
         missing = [each for each in statuses if action and each not in action.from_statuses]
@@ -263,6 +284,16 @@ class WorkCalls:
             message = f"{declared.do} has guards of its own, so it could be rejected"
             hint = "a supervisor must be able to end every record that it has registered"
             self._diagnostics.add(declared.do.mark, "not-total", message, hint)
+
+
+def _words(action: Command | None, type: Type) -> set[str]:
+    """Return the names of the outcomes that an action leads to."""
+    if action is None:
+        return set()
+    return {
+        node.word if isinstance(node, nodes.Member) else node.variant
+        for node in outcomes_of((way.outcome for way in action.ways), type)
+    }
 
 
 def _may_be_left_out(info: FieldInfo) -> bool:

@@ -10,10 +10,10 @@ from opslifecycle_codegen.emit import layout
 from opslifecycle_codegen.emit.code import Code
 from opslifecycle_codegen.emit.definition import tuple_argument
 from opslifecycle_codegen.emit.python import Printer
-from opslifecycle_codegen.ir.expr import Construct, Expression, Member, nodes_of
+from opslifecycle_codegen.ir.expr import Construct, Expression
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.public_names import PublicNames
-from opslifecycle_codegen.ir.work import Work, WorkCall
+from opslifecycle_codegen.ir.work import Work, WorkCall, outcomes_of
 
 
 @frozen
@@ -107,6 +107,8 @@ class _WorkLowering:
         yield self._outcomes("cancelled=", machine.work.cancel.do)
         recovery = machine.recovery
         yield self._outcomes("interrupted=", recovery.do if recovery is not None else None)
+        if machine.work.time_out is not None:
+            yield self._outcomes("timed_out=", machine.work.time_out.do)
         complete = self._work.calls["complete"]
         if complete.takes_value:
             yield Code("takes_value=True")
@@ -123,13 +125,13 @@ class _WorkLowering:
 
     def _outcomes(self, before: str, action: str | None) -> Code:
         """Return the outcomes of an action: classes of values, or members."""
-        ways = [way for a in self._program.actions if a.name == action for way in a.ways]
-        trees = [way.outcome for way in ways if way.outcome is not None]
+        type = self._program.outcome_type()
         found: dict[str, None] = {}
-        for node in (node for tree in trees for node in nodes_of(tree)):
-            if isinstance(node, Construct):
-                found[node.variant] = None
-            elif isinstance(node, Member) and node.type == self._program.outcome_type():
-                found[self._printer.code(node).text] = None
+        for each in (each for each in self._program.actions if each.name == action):
+            for node in outcomes_of((way.outcome for way in each.ways), type):
+                name = (
+                    node.variant if isinstance(node, Construct) else self._printer.code(node).text
+                )
+                found[name] = None
         outcomes = [Code(each) for each in found]
         return tuple_argument(before, outcomes) if outcomes else Code(f"{before}()")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 from attrs import frozen
 
-from opslifecycle_codegen.ir.expr import Expression
+from opslifecycle_codegen.ir.expr import Construct, Expression, Member, nodes_of
 from opslifecycle_codegen.ir.types import Type
 
 
@@ -32,3 +34,15 @@ class Work:
     calls: dict[str, WorkCall]
     given: dict[str, Type]
     call: Expression | None = None
+
+
+def outcomes_of(trees: Iterable[Expression | None], type: Type) -> Iterator[Construct | Member]:
+    """Yield what the outcomes of an action can be: variants, or members of their type.
+
+    Args:
+        trees: The outcome of each target of the action; None for a target without one.
+        type: The type of outcomes.
+    """
+    for node in (node for tree in trees if tree is not None for node in nodes_of(tree)):
+        if isinstance(node, Construct | Member) and type in (node.type, node.type.inner):
+            yield node

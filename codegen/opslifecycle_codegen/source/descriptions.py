@@ -275,6 +275,7 @@ _SECTIONS: dict[str, dict[str, str]] = {
         "cancel": "The action when work is cancelled.",
         "progress": "The action when work reports progress.",
         "stop": "The action when work is asked to stop within a grace time.",
+        "time_out": "The action when the timeout of work passes; without it, `fail`.",
         "call": "What a record stores of the call that it runs, as a later process needs it.",
         "given": "Further parameters of `start`, each with its type.",
     },

@@ -33,5 +33,6 @@ class Work(Declared):
     cancel: WorkCall
     progress: WorkCall | None = None
     stop: WorkCall | None = None
+    time_out: WorkCall | None = None
     call: Expr | None = None
     given: dict[Name, TypeExpr] = Factory(dict)

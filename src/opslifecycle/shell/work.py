@@ -60,11 +60,13 @@ class WorkDefinition(Generic[IdT, OutcomeT, ResultsT]):
         cancel: Ends its record on request.
         progress: Records its progress, if the machine can.
         stop: Records that the work is asked to stop, if the machine can.
+        time_out: Records that its timeout has passed, if the machine distinguishes it from `fail`.
         watch: The method that waits for a record.
         snapshot: The method that reads a record.
         discard: The method that erases a live record, if there is one.
         barrier: The method that waits for several records.
         cancelled: What the outcome of cancelled work is: classes of values, or members.
+        timed_out: What the outcome of work is whose timeout has passed, likewise.
         interrupted: What the outcome of work is whose process ended before it, likewise.
         result: The class of a result that work may return as a whole.
         call: Returns the stored text of the call that a record runs, or None, and whether the work
@@ -86,6 +88,8 @@ class WorkDefinition(Generic[IdT, OutcomeT, ResultsT]):
     interrupted: tuple[object, ...]
     progress: WorkCall | None = None
     stop: WorkCall | None = None
+    time_out: WorkCall | None = None
+    timed_out: tuple[object, ...] = ()
     discard: str | None = None
     call: Callable[..., tuple[str | None, bool]] | None = None
     result: type[object] | None = None
@@ -94,4 +98,4 @@ class WorkDefinition(Generic[IdT, OutcomeT, ResultsT]):
     def calls(self) -> Iterator[WorkCall]:
         """Yield the calls that change a record of work."""
         yield from (self.register, self.start, self.complete, self.fail, self.cancel)
-        yield from (each for each in (self.progress, self.stop) if each is not None)
+        yield from filter(None, (self.progress, self.stop, self.time_out))

@@ -26,6 +26,7 @@ from opslifecycle.work.stored_calls import (
 )
 from opslifecycle.work.supervisor import REQUEUES_MAX, RESULT_CHARACTERS_MAX, Supervisor
 from opslifecycle.work.threads import ThreadOperation, ThreadSupervisor
+from opslifecycle.work.timeouts import is_timeout
 
 __all__ = [
     "REQUEUES_MAX",
@@ -54,4 +55,5 @@ __all__ = [
     "WorkCancelled",
     "WorkNotRecordedError",
     "current",
+    "is_timeout",
 ]

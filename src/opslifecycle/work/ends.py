@@ -66,6 +66,13 @@ class Fail:
 
 
 @attrs.frozen
+class TimeOut:
+    """The outcome of work whose timeout has passed."""
+
+    error: str
+
+
+@attrs.frozen
 class Cancel:
     """The outcome of work that was cancelled."""
 
@@ -73,7 +80,7 @@ class Cancel:
 
 
 #: The outcome of work, to be recorded.
-End: TypeAlias = Complete | Fail | Cancel
+End: TypeAlias = Complete | Fail | TimeOut | Cancel
 
 
 class NotStorableError(Exception):

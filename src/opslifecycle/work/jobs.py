@@ -73,6 +73,19 @@ class Jobs:
         if self._closing is not None:
             raise SupervisorClosedError
 
+    def has_timed_out(self, watch: Wait[object]) -> bool:
+        """Return whether an operation has ended because its timeout had passed.
+
+        Raises:
+            UnsupportedError: The machine does not distinguish it from other failures.
+        """
+        try:
+            outcome = watch.value() if watch.done() else None
+        except OpsLifecycleError:
+            # The end is not recorded, or not known.
+            outcome = None
+        return self._lifecycle.has_timed_out(outcome)
+
     # Running ------------------------------------------------------------------------------------
 
     def add(self, job: Job) -> None:

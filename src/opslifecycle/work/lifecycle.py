@@ -13,6 +13,7 @@ import attrs
 from opslifecycle import (
     ChannelClosedError,
     InvalidValueError,
+    OperationId,
     OperationProgressUpdate,
     OpsLifecycleError,
     RegistryClosedError,
@@ -27,6 +28,7 @@ from opslifecycle.values.identifiers import AnyIdentifier, identifier_of_uuid
 from opslifecycle.work.cancelling import unbroken
 from opslifecycle.work.ends import NotStorableError, content_of
 from opslifecycle.work.machines import IdT, OutcomeT, ResultsT, WorkRegistry
+from opslifecycle.work.timeouts import is_timeout
 
 #: The namespace of identifiers from keys (UUIDv5). Never change it: stored ids depend on it.
 _KEYS = uuid.UUID("6f1a5f0e-3c0b-5d0c-9a53-0f6c7d1b8e21")
@@ -110,6 +112,20 @@ class Lifecycle(Generic[IdT, OutcomeT, ResultsT]):
         """Return whether an outcome is that of cancelled work."""
         return _is_one_of(outcome, self.definition.cancelled)
 
+    def has_timed_out(self, outcome: OutcomeT) -> bool:
+        """Return whether an outcome is that of work whose timeout has passed.
+
+        Raises:
+            UnsupportedError: The machine does not distinguish it from other failures.
+        """
+        definition = self.definition
+        if definition.timed_out:
+            return _is_one_of(outcome, definition.timed_out)
+        kind: type[AnyIdentifier] = definition.id
+        if kind is not OperationId:
+            raise UnsupportedError("timed_out")
+        return is_timeout(outcome)
+
     def is_interrupted(self, watch: Wait[OutcomeT]) -> bool:
         """Return whether a record has ended because its process had ended first."""
         if not watch.done():
@@ -192,6 +208,10 @@ class Lifecycle(Generic[IdT, OutcomeT, ResultsT]):
     def fail(self, id: IdT, error: str) -> Awaitable[None]:
         """End the record with an error."""
         return self._make(self.definition.fail, id, error)
+
+    def time_out(self, id: IdT, error: str) -> Awaitable[None]:
+        """End the record of work whose timeout has passed, as failed if the machine has no more."""
+        return self._make(self.definition.time_out or self.definition.fail, id, error)
 
     def cancel(self, id: IdT, reason: str | None) -> Awaitable[None]:
         """End the record on request, in whatever status it is."""

@@ -44,6 +44,14 @@ class Operation(Generic[IdT, OutcomeT]):
         """Return whether the operation has ended, or its end cannot be recorded."""
         return self._watch.done()
 
+    def timed_out(self) -> bool:
+        """Return whether the operation has ended because its timeout had passed.
+
+        Raises:
+            UnsupportedError: The machine, one of your own, does not declare `work: time_out`.
+        """
+        return self._jobs.has_timed_out(self._watch)
+
     async def cancel(
         self, reason: str | None = None, *, grace: float | None = None
     ) -> CancelAnswer[OutcomeT]:

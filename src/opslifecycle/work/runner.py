@@ -21,6 +21,7 @@ from opslifecycle.work.ends import (
     Raised,
     Reported,
     Returned,
+    TimeOut,
     describe,
 )
 from opslifecycle.work.guarding import Guardian
@@ -29,6 +30,7 @@ from opslifecycle.work.lifecycle import AnyLifecycle
 from opslifecycle.work.processes import as_process
 from opslifecycle.work.progress import Progress
 from opslifecycle.work.recorder import Recorder
+from opslifecycle.work.timeouts import timeout_error
 
 _THREADS_MAX = 1 << 15
 
@@ -90,6 +92,8 @@ class Runner:
                 end = Fail(str(rejection))
         if isinstance(end, Fail):
             rejection = await self._recorder.record(job, lifecycle.fail, job.id, end.error)
+        elif isinstance(end, TimeOut):
+            rejection = await self._recorder.record(job, lifecycle.time_out, job.id, end.error)
         elif isinstance(end, Cancel):
             rejection = await self._recorder.record(job, lifecycle.cancel, job.id, end.reason)
         if rejection is not None:
@@ -180,6 +184,8 @@ class Runner:
                 )
             except NotStorableError as error:
                 return Fail(str(error))
+        if job.has_timed_out:
+            return TimeOut(_error_of(job, end))
         kind = _kind_of(job, end)
         if kind is not None and issubclass(kind, CANCELLED_ERRORS):
             own = "the work raised CancelledError"
@@ -198,7 +204,7 @@ def _kind_of(job: Job, end: AttemptEnd) -> type[BaseException] | None:
 
 def _error_of(job: Job, end: AttemptEnd) -> str:
     if job.has_timed_out:
-        return f"TimeoutError: timed out after {job.timeout_seconds:g} s"
+        return timeout_error(job.timeout_seconds or 0)
     if isinstance(end, Raised):
         return describe(end.error)
     assert isinstance(end, Reported)

@@ -53,6 +53,10 @@ class ThreadOperation(Generic[IdT, OutcomeT]):
         """Return whether the operation has ended."""
         return self._operation.done()
 
+    def timed_out(self) -> bool:
+        """Return whether the operation has ended because its timeout had passed."""
+        return self._operation.timed_out()
+
     def result(self, timeout: float | None = None) -> OutcomeT:
         """Block until the operation has ended, and return its outcome.
 

@@ -1,0 +1,27 @@
+"""How a timeout is recorded by a machine that has no outcome of its own for it."""
+
+from __future__ import annotations
+
+import re
+
+from opslifecycle import Failed
+
+#: The whole error: other errors that begin like this go on with a traceback.
+_ERROR = re.compile(r"TimeoutError: timed out after [0-9.e+-]+ s")
+
+
+def timeout_error(seconds: float) -> str:
+    """Return the error of work whose timeout has passed."""
+    return f"TimeoutError: timed out after {seconds:g} s"
+
+
+def is_timeout(outcome: object) -> bool:
+    """Return whether an outcome of the shipped machine is that of work whose timeout has passed.
+
+    For outcomes that are read elsewhere: from a snapshot, from the feed or from a barrier. An
+    exception of the work, `TimeoutError` among them, is no timeout.
+
+    Args:
+        outcome: The outcome of an operation; None for one that has not ended.
+    """
+    return isinstance(outcome, Failed) and _ERROR.fullmatch(outcome.error) is not None
