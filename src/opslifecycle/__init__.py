@@ -37,6 +37,7 @@ from opslifecycle.shell.archive import Archived
 from opslifecycle.shell.consuming import Consumed, Consumer, Delivery, ThreadConsumer
 from opslifecycle.shell.feed import CompletionFeed
 from opslifecycle.shell.permissions import Permission
+from opslifecycle.shell.reader import Reader
 from opslifecycle.shell.transactions import AsyncTransaction, Transaction
 from opslifecycle.stores.base import MemoryStore, Store
 from opslifecycle.values.conversion import register_type, structure, unstructure
@@ -169,6 +170,7 @@ __all__ = [
     "PeerNotExpectedError",
     "Permission",
     "PersistenceError",
+    "Reader",
     "Registry",
     "RegistryClosedError",
     "RegistryOwnedError",

@@ -64,6 +64,7 @@ THEN = {
     "values.moments": [],
     "values.not_copyable": [],
     "shell.authority": [],
+    "shell.reader": ["tests/stores/test_reader.py"],
     "shell.alarm": _TIMERS,
     "shell.timers": _TIMERS,
     "shell.history": ["tests/codegen/test_history.py"],

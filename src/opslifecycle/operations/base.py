@@ -79,6 +79,9 @@ class OperationRegistryBase(OperationReads):
     _definition = DEFINITION
     _work = WORK
 
+    def _reads(self) -> OperationRegistryBase:
+        return self
+
     def __init__(
         self,
         *,

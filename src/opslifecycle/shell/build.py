@@ -287,7 +287,7 @@ def _begin(
             setattr(registry, name, part)
         parts.executor.start()
         if parts.outbox is not None:
-            _restore_outbox(definition, contents, parts.outbox)
+            restore_outbox(definition, contents, parts.outbox)
     # A registry that is dropped without being closed ends its waits.
     weakref.finalize(registry, parts.executor.abandon).atexit = False
     return parts.executor
@@ -364,9 +364,10 @@ def _archive(
     return Archive(engine, store, codec.schema, read)
 
 
-def _restore_outbox(
+def restore_outbox(
     definition: Definition[RecordT], contents: StoreContents, outbox: Outbox
 ) -> None:
+    """Set the messages of an outbox to those of a store."""
     sent = definition.outbox
     assert sent is not None
 

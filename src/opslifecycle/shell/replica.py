@@ -16,7 +16,7 @@ import attrs
 from opslifecycle.clock import SYSTEM_CLOCK
 from opslifecycle.errors import RegistryClosedError
 from opslifecycle.shell.authority import Authority, IdT, RecordT, Row
-from opslifecycle.shell.build import Definition, parts_of
+from opslifecycle.shell.build import Definition, Parts, parts_of
 from opslifecycle.shell.codec import MachineCodec
 from opslifecycle.shell.commands import Change
 from opslifecycle.shell.engine import Engine
@@ -63,13 +63,23 @@ def replicate_registry(
         contents: What the store of the other registry holds.
         executor_of: Returns the executor, which has commands decided by the other process.
     """
+    return replicate(kind, definition, contents, executor_of)[0]
+
+
+def replicate(
+    kind: type[RegistryT],
+    definition: Definition[RecordT],
+    contents: StoreContents,
+    executor_of: Callable[[Engine[Hashable, RecordT]], Executor],
+) -> tuple[RegistryT, Parts[RecordT]]:
+    """Return such a registry and its parts; see `replicate_registry`."""
     parts = parts_of(definition, {}, None, contents, None, SYSTEM_CLOCK)
     parts = attrs.evolve(parts, executor=executor_of(parts.engine))
     registry = kind.__new__(kind)
     for name, part in parts.attributes().items():
         setattr(registry, name, part)
     weakref.finalize(registry, parts.executor.abandon).atexit = False
-    return registry
+    return registry, parts
 
 
 class Replica(Generic[IdT, RecordT]):

@@ -6,16 +6,20 @@ import threading
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import attrs
 from opslifecycle.errors import (
+    InvalidValueError,
     OwnershipLostError,
     PersistenceError,
     RegistryOwnedError,
     StoreVersionError,
 )
 from opslifecycle.values.plain import data_of
+
+if TYPE_CHECKING:
+    from opslifecycle.stores.reading import StoredRegistry
 
 #: Why a store that was closed writes nothing.
 CLOSED = "the store is closed; open a new registry"
@@ -164,6 +168,18 @@ class Store(ABC):
     @abstractmethod
     def close(self) -> None:
         """Release ownership; twice is harmless."""
+
+    def reading(self, schema: SchemaVersion) -> Callable[[], StoredRegistry]:
+        """Return a function that reads the registry without owning it, as often as it is called.
+
+        Args:
+            schema: The machine. The function raises what the methods of readers raise.
+
+        Raises:
+            InvalidValueError: Only the owner of the registry can read it.
+        """
+        reason = f"{self.name} can be read only by the registry that owns it"
+        raise InvalidValueError("store", reason)
 
     def heartbeat_seconds(self) -> float | None:
         """Return how often the owner must call `heartbeat`, in seconds; None for never."""

@@ -4,8 +4,28 @@ from __future__ import annotations
 
 import json
 
+from opslifecycle.errors import StoreDamagedError
+from opslifecycle.stores.base import StoreContents
 from opslifecycle.values.identifiers import new_uuid
 from opslifecycle.values.plain import text_of
+
+
+def in_new_epoch(stored: StoreContents, where: str, head: int) -> StoreContents:
+    """Return the contents of a store with a new epoch.
+
+    Args:
+        stored: The contents.
+        where: The store, for the error.
+        head: The last row that was read, for the error.
+
+    Raises:
+        StoreDamagedError: The state is no JSON.
+    """
+    try:
+        return StoreContents(stored.records, stored.rows, with_new_epoch(stored.state))
+    except (ValueError, RecursionError) as error:
+        rule = f"the registry's state is no JSON: {error}"
+        raise StoreDamagedError(where, head, rule) from None
 
 
 def with_new_epoch(state: str | None) -> str | None:

@@ -86,6 +86,9 @@ class RequestRegistryBase(RequestReads):
     _outbox: _rt.Outbox
     _definition = DEFINITION
 
+    def _reads(self) -> RequestRegistryBase:
+        return self
+
     def __init__(
         self,
         *,

@@ -70,6 +70,9 @@ class OrderRegistryBase(OrderReads):
     _outbox: _rt.Outbox
     _definition = DEFINITION
 
+    def _reads(self) -> OrderRegistryBase:
+        return self
+
     def __init__(
         self,
         *,

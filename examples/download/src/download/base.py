@@ -41,6 +41,9 @@ class DownloadRegistryBase(DownloadReads):
     _definition = DEFINITION
     _work = WORK
 
+    def _reads(self) -> DownloadRegistryBase:
+        return self
+
     def __init__(self, *, store: _rt.Store | None = None) -> None:
         _rt.open_registry(self, DEFINITION, store=store)
 

@@ -38,6 +38,9 @@ class LampRegistryBase(LampReads):
     _executor: _rt.Executor
     _definition = DEFINITION
 
+    def _reads(self) -> LampRegistryBase:
+        return self
+
     def __init__(self, *, store: _rt.Store | None = None) -> None:
         _rt.open_registry(self, DEFINITION, store=store)
 

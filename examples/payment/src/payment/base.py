@@ -39,6 +39,9 @@ class PaymentRegistryBase(PaymentReads):
     _executor: _rt.Executor
     _definition = DEFINITION
 
+    def _reads(self) -> PaymentRegistryBase:
+        return self
+
     def __init__(self, *, store: _rt.Store | None = None) -> None:
         _rt.open_registry(self, DEFINITION, store=store)
 

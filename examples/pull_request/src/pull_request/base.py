@@ -70,6 +70,9 @@ class PullRequestRegistryBase(PullRequestReads):
     _outbox: _rt.Outbox
     _definition = DEFINITION
 
+    def _reads(self) -> PullRequestRegistryBase:
+        return self
+
     def __init__(
         self,
         *,

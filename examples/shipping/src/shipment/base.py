@@ -87,6 +87,9 @@ class ShipmentRegistryBase(ShipmentReads):
     _outbox: _rt.Outbox
     _definition = DEFINITION
 
+    def _reads(self) -> ShipmentRegistryBase:
+        return self
+
     def __init__(
         self,
         *,

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from opslifecycle.errors import (
     InvalidValueError,
@@ -28,9 +29,11 @@ from opslifecycle.stores.postgres.claims import Claiming, put_back
 from opslifecycle.stores.postgres.failures import failure_of
 from opslifecycle.stores.postgres.link import Deadline, LinkLostError, RefusedError, within
 from opslifecycle.stores.postgres.log_index import COLUMN, LINE, LogIndex
+from opslifecycle.stores.postgres.reader import PostgresReader
 from opslifecycle.stores.postgres.schema import POSITION_BITS, check_schema_name
 from opslifecycle.stores.postgres.session import PATIENCE_SECONDS, Session, Target, enter, leave
 from opslifecycle.stores.postgres.writer import Write
+from opslifecycle.stores.reading import StoredRegistry
 from opslifecycle.values import checks
 
 _log = logging.getLogger("opslifecycle")
@@ -104,6 +107,10 @@ class PostgresStore(Store):
         self._is_lost = False
         self._archiving = False
         self._notify: Callable[[], None] | None = None
+
+    def reading(self, schema: SchemaVersion) -> Callable[[], StoredRegistry]:
+        """See `Store.reading`."""
+        return partial(PostgresReader(self._target, schema).registry, self._registry)
 
     @property
     def name(self) -> str:

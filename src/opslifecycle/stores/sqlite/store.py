@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import ctypes
 import sqlite3
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -22,14 +24,11 @@ from opslifecycle.errors import (
     StoreLostError,
 )
 from opslifecycle.stores.base import CLOSED, Commit, Interrupted, SchemaVersion, StoreContents
-from opslifecycle.stores.epochs import with_new_epoch
+from opslifecycle.stores.epochs import in_new_epoch
+from opslifecycle.stores.reading import StoredRegistry
 from opslifecycle.stores.sqlite import lease
 from opslifecycle.stores.sqlite.archive import ArchiveReader, ArchivingStore, add_archived
-from opslifecycle.stores.sqlite.catalog import (
-    check_schema,
-    refuse_other_layouts,
-    registry_row,
-)
+from opslifecycle.stores.sqlite.catalog import check_schema, refuse_other_layouts, registry_row
 from opslifecycle.stores.sqlite.checkpoints import Checkpoints
 from opslifecycle.stores.sqlite.connection import BUSY_SECONDS, connect, existing, lock_timeout_ms
 from opslifecycle.stores.sqlite.failures import failure_of, is_fatal
@@ -37,6 +36,7 @@ from opslifecycle.stores.sqlite.files import StoreFile, check_path, locate
 from opslifecycle.stores.sqlite.log_index import LogIndex, Writer
 from opslifecycle.stores.sqlite.log_reader import LogReader
 from opslifecycle.stores.sqlite.owner import Owner
+from opslifecycle.stores.sqlite.reader import StoreReader
 from opslifecycle.stores.sqlite.schema import (
     LAYOUT,
     POSITION_BITS,
@@ -113,6 +113,10 @@ class SqliteStore(ArchivingStore):
         """See `Store.is_open`."""
         return self._database is not None
 
+    def reading(self, schema: SchemaVersion) -> Callable[[], StoredRegistry]:
+        """See `Store.reading`."""
+        return partial(StoreReader(self._path, schema).registry, self._registry)
+
     # Opening ------------------------------------------------------------------------------------
 
     def open(self, schema: SchemaVersion) -> StoreContents:
@@ -176,7 +180,7 @@ class SqliteStore(ArchivingStore):
         found, self._index = reader.stored(), reader.index
         stored = self._schema.adopt(version, found)
         if renumbered:
-            stored = self._with_new_epoch(stored)
+            stored = in_new_epoch(stored, self.name, self._index.head)
         database.execute(
             "UPDATE registries SET fence = ?, place = ?, owner = ?, lock = ?, expires_ms = ?"
             " WHERE number = ?",
@@ -186,13 +190,6 @@ class SqliteStore(ArchivingStore):
         if stored is not found:
             self._rewrite(database, stored)
         return stored
-
-    def _with_new_epoch(self, stored: StoreContents) -> StoreContents:
-        try:
-            return StoreContents(stored.records, stored.rows, with_new_epoch(stored.state))
-        except (ValueError, RecursionError) as error:
-            rule = f"the registry's state is no JSON: {error}"
-            raise StoreDamagedError(self.name, self._index.head, rule) from None
 
     def _register(self, database: sqlite3.Connection, owner: Owner) -> StoreContents:
         """Add the row of a new registry."""

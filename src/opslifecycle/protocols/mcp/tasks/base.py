@@ -60,6 +60,9 @@ class TaskRegistryBase(TaskReads):
     _feed: _rt.CompletionFeed[TaskChange, TaskFeedId]
     _definition = DEFINITION
 
+    def _reads(self) -> TaskRegistryBase:
+        return self
+
     def __init__(
         self,
         *,
