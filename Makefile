@@ -3,6 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+NIGHTLY := $(VENV)/.nightly
 PEERS := build/peers
 # One file of tests stays in one process: some of them count what happens in all of it.
 TESTS := $(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
@@ -25,7 +26,7 @@ test-all: check bytecode
 
 # Every test with nothing left out; ten minutes of random machines, with another seed each time; an
 # interrupt before every bytecode of every public call.
-nightly: bytecode
+nightly: bytecode $(NIGHTLY)
 	OPSLIFECYCLE_TESTS=whole $(TESTS) -m ''
 	$(BIN)/python -m tests.random_machines.nightly
 	$(BIN)/python -m tests.interrupts.nightly
@@ -47,7 +48,7 @@ generate: $(READY)
 	$(BIN)/python -m opslifecycle_codegen.emit.reference docs/reference
 	$(BIN)/python -m docs.command_pages docs/reference
 
-docs: $(READY)
+docs: $(NIGHTLY)
 	$(BIN)/python -m sphinx -W -q docs build/docs
 
 format: $(READY)
@@ -69,6 +70,11 @@ $(READY): pyproject.toml
 	  || { echo 'make: this Python has no venv; install it (Debian, Ubuntu: apt-get install python3-venv)'; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+# The builder of the documentation and another type checker, which are half of an installation.
+$(NIGHTLY): $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[nightly]'
 	@touch $@
 
 verify-all: $(READY)

@@ -88,14 +88,14 @@ def record_sample(program: Program, names: PublicNames, width: int) -> list[str]
 
 
 def authority_sample(program: Program, names: PublicNames, width: int) -> list[str]:
-    """Return the statement that constructs an authority with sample settings."""
+    """Return the statement that returns an authority with sample settings."""
     symbols = program.symbols
     arguments = [
         Code(f"{setting(name)}={sample(symbols.registry_fields[name], symbols).text}")
         for name in program.machine.settings
     ]
     made = layout.called(names.authority, arguments)
-    return layout.statement("authority = ", made, "", indent=4, width=width)
+    return layout.statement("return ", made, "", indent=4, width=width)
 
 
 def sample(type: Type, symbols: Symbols) -> Code:
