@@ -22,7 +22,7 @@ GENERATED = sorted(
 )
 COMMAND_LINE = sorted((RUNTIME / "cli").rglob("*.py"))
 #: Look at stores of the shipped machine without owning them.
-LOOKING = sorted((RUNTIME / "inspection").rglob("*.py"))
+LOOKING = sorted([*(RUNTIME / "inspection").glob("*.py"), *(RUNTIME / "serve").glob("*.py")])
 #: Runs work under the shipped machine.
 WORK = sorted((RUNTIME / "work").glob("*.py"))
 #: Stores for the protocols of agents, under machines of their own.

@@ -45,6 +45,7 @@ _SQLITE = ["tests/test_golden.py", "tests/test_faults.py", "tests/cli/test_looki
 _POSTGRES = ["tests/postgres"]
 _CLUSTER = ["tests/cluster"]
 _MCP = ["tests/protocols"]
+_SERVE = ["tests/serve"]
 _LOOKING = ["tests/cli/test_looking.py", "tests/cli/test_run.py"]
 _RACES = ["tests/schedules", "tests/test_hammer.py"]
 _INTERRUPTS = [*_RACES, "tests/interrupts"]
@@ -102,7 +103,7 @@ THEN = {
     "stores.sqlite.owner": [*_SQLITE, "tests/stores/test_ownership.py"],
     "stores.sqlite.place": [*_SQLITE, "tests/stores/test_copies.py"],
     "stores.sqlite.log_reader": [*_SQLITE, "tests/stores/test_crafted.py"],
-    "inspection.feed": _LOOKING,
+    "inspection.feed": [*_LOOKING, *_SERVE],
     "inspection.locations": _LOOKING,
     "inspection.logs": [*_LOOKING, "tests/cli/test_capture.py"],
     "inspection.paging": _LOOKING,
@@ -149,6 +150,18 @@ THEN = {
     "cluster.requests": _CLUSTER,
     "cluster.wire": _CLUSTER,
     "cluster.worker": _CLUSTER,
+    "serve.app": _SERVE,
+    "serve.changing": _SERVE,
+    "serve.cloudevents": _SERVE,
+    "serve.feeds": _SERVE,
+    "serve.guarding": _SERVE,
+    "serve.live": _SERVE,
+    "serve.openapi": _SERVE,
+    "serve.operations": _SERVE,
+    "serve.parameters": _SERVE,
+    "serve.problems": _SERVE,
+    "serve.source": _SERVE,
+    "serve.streams": _SERVE,
     "stores.sqlite.log_index": _SQLITE,
     "stores.epochs": ["tests/stores/test_copies.py"],
     "stores.postgres.admin": _POSTGRES,

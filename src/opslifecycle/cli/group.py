@@ -20,6 +20,7 @@ COMMANDS = {
     "migrate": "Migrate the registries of a store, after a backup.",
     "restored": "Begin a new epoch after a store was restored.",
     "run": "Run commands, and record how each ends.",
+    "serve": "Show a store over HTTP.",
     "show": "Print everything about one operation.",
     "tail": "Print the completion feed, one JSON object a line.",
     "wait": "Wait until operations have ended.",

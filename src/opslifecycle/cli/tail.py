@@ -9,7 +9,7 @@ import click
 from opslifecycle.cli.runs import run_named
 from opslifecycle.cli.stores import print_line, store_option, told_errors
 from opslifecycle.cli.text import json_line
-from opslifecycle.inspection.feed import entry_data, position_of
+from opslifecycle.inspection.feed import edges_of, entry_data
 from opslifecycle.inspection.locations import Location
 from opslifecycle.inspection.records import LOOK_SECONDS, reader
 
@@ -28,7 +28,7 @@ def tail(store: Location, name: str | None, after: int, follow: bool) -> None:
         chosen = run_named(source.names(), name)
         while True:
             registry = source.registry(chosen)
-            dropped_through = position_of(registry).dropped_through
+            dropped_through = edges_of(registry).dropped_through
             if after < dropped_through:
                 print(f"gap: entries {after + 1} to {dropped_through} are gone", file=sys.stderr)
                 after = dropped_through
