@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -30,6 +31,16 @@ _FIRST = (
 def pytest_xdist_auto_num_workers() -> int:
     """One process more than there are processors: many tests wait for other processes."""
     return (os.cpu_count() or 1) + 1
+
+
+def pytest_configure() -> None:
+    """Have the programs of tests obey signals, also in a run in the background of a shell.
+
+    Such a run ignores SIGINT and SIGQUIT, and so would every program that it starts.
+    """
+    for each in (signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(each) is signal.SIG_IGN:
+            signal.signal(each, signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
