@@ -6,11 +6,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+from opslifecycle_codegen.cli.main import main
 
 from tests.codegen.projects import assert_clean, edit, project
 from tests.support.warm import python
 
 SHIPPED = Path(__file__).parents[2] / "machine/ops_lifecycle.yaml"
+ONE_STATUS = SHIPPED.with_name("a2a_push_config.yaml")
 TURNSTILE = Path(__file__).with_name("turnstile.yaml")
 PARCEL = Path(__file__).with_name("parcel.yaml")
 DEFERRED = "    deferred: true\n"
@@ -270,3 +272,9 @@ def test_numbers_whose_names_fill_a_line_are_written_as_text(tmp_path: Path) -> 
         f"    print(gate.{count}, gate.{pause})\n"
     )
     assert printed(folder, script) == ["2 0:00:03"]
+
+
+def test_one_status_is_enough(tmp_path: Path) -> None:
+    # Every status is legal then, and nothing is watched; neither is a fault of the machine.
+    folder = compiled(tmp_path, ONE_STATUS)
+    assert main(["--project", str(folder), "verify", "--induction"]) == 0

@@ -9,7 +9,7 @@ from opslifecycle_codegen.analysis.domains import Domains, UndecidedError
 from opslifecycle_codegen.analysis.intervals import inlined, lets_of, substituted
 from opslifecycle_codegen.analysis.ranges import States
 from opslifecycle_codegen.base.diagnostics import Diagnostics
-from opslifecycle_codegen.ir.built_ins import RANGE_GUARD
+from opslifecycle_codegen.ir.built_ins import LEGAL_STATUS, RANGE_GUARD
 from opslifecycle_codegen.ir.expr import Expression, Field, Literal, Refusal, conjunction, negation
 from opslifecycle_codegen.ir.notation import notation
 from opslifecycle_codegen.ir.program import Check, Command, GuardAnalysis, Program
@@ -51,9 +51,9 @@ class _Overlaps:
                     message = f"no record can pass {name} in {command.name}"
                     self._diagnostics.add(check.mark, "dead-guard", message, of=name)
         for guard, ever in refused.items():
-            if not ever:
-                declared = (key.mark for key in self._machine.guards if key == guard)
-                mark = next(declared, self._machine.illegal_transition.mark)
+            # The test of the status is in every action, also where every status is legal.
+            if not ever and guard != LEGAL_STATUS:
+                mark = next(key.mark for key in self._machine.guards if key == guard)
                 message = f"{guard} never refuses anything where it is asked"
                 hint = "what it asks for is so already, by the guards before it"
                 self._diagnostics.add(mark, "dead-guard", message, hint, of=guard)

@@ -80,7 +80,10 @@ def never(program: Program, found: list[Found]) -> list[str]:
         str(e.methods[0]) for e in program.machine.actions.values() if e.methods
     )
     # Except guards of ranges: a search uses small numbers, so it reaches no limit but zero.
-    guards = [*map(str, program.machine.guards), LEGAL_STATUS]
+    guards = [*map(str, program.machine.guards)]
+    statuses = {*groups["live"], *groups["terminal"]}
+    if any(set(action.from_statuses) != statuses for action in program.actions):
+        guards.append(LEGAL_STATUS)
     missed = [
         *(f"no scenario reaches {s}" for s in (*groups["live"], *groups["terminal"])
           if s not in reached),

@@ -123,7 +123,9 @@ class UnboundedWorlds:
         enum = symbols.cursor_enum
         names = rules.layouts.members(enum) if enum else ()
         cursors = [self._leaf(f"cursor_{name}", INT) for name in names]
-        watched = [self._leaf(f"{at}_watched", BOOL) for at in range(NAMED)]
+        watched: list[Formula] = [False] * NAMED
+        if rules.machine.watch is not None:
+            watched = [self._leaf(f"{at}_watched", BOOL) for at in range(NAMED)]
         return UnboundedWorld(registry, records, rows, count, cursors, barriers, watched)
 
     def _row(self, name: str) -> Row:
