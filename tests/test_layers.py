@@ -18,7 +18,10 @@ from opslifecycle.runtime import v1
 ROOT = Path(__file__).parents[1]
 RUNTIME = ROOT / "src/opslifecycle"
 GENERATED = sorted(
-    [*(RUNTIME / "operations").glob("*.py"), *RUNTIME.glob("protocols/*/tasks/*.py")]
+    [
+        *(RUNTIME / "operations").glob("*.py"),
+        *RUNTIME.glob("protocols/*/*/*.py"),
+    ]
 )
 COMMAND_LINE = sorted((RUNTIME / "cli").rglob("*.py"))
 #: Look at stores of the shipped machine without owning them.

@@ -12,7 +12,6 @@ import importlib.util
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from tests.support.ports import free_port
 
 STARTED_SECONDS = 60
 _USER, _GROUP = "nobody", "nogroup"
@@ -85,14 +86,6 @@ def _readable(folder: Path) -> bool:
     if not demotion():
         return True
     return all(each.stat().st_mode & 0o001 for each in (folder, *folder.parents))
-
-
-def free_port() -> int:
-    """Return a port on which nothing listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class PostgresServer:

@@ -21,7 +21,7 @@ from opslifecycle.cli.group import cli
 from tests.builders import completed, result, running
 from tests.postgres.databases import Database
 from tests.postgres.hosts import until
-from tests.postgres.server import free_port
+from tests.support.ports import free_port
 
 CONSUMER = CompletionCursorConsumer.AGENT_APPLIED
 

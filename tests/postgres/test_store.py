@@ -44,7 +44,7 @@ from opslifecycle.operations.storage import CODEC
 from tests.builders import completed, registered, result, running
 from tests.postgres.databases import Database
 from tests.postgres.hosts import until
-from tests.postgres.server import free_port
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 MACHINE = SchemaVersion("m", 1, "digest")

@@ -44,6 +44,7 @@ _SQLITE = ["tests/test_golden.py", "tests/test_faults.py", "tests/cli/test_looki
            "tests/test_sqlite.py"]  # fmt: skip
 _POSTGRES = ["tests/postgres"]
 _CLUSTER = ["tests/cluster"]
+_A2A = ["tests/protocols/test_a2a.py"]
 _MCP = ["tests/protocols"]
 _SERVE = ["tests/serve"]
 _LOOKING = ["tests/cli/test_looking.py", "tests/cli/test_run.py"]
@@ -132,6 +133,12 @@ THEN = {
     "shell.replica": _CLUSTER,
     "shell.direct": [*_EFFECTS, *_INTERRUPTS],
     "shell.group_commit": [*_EFFECTS, "tests/test_faults.py", *_INTERRUPTS],
+    "protocols.a2a.event_stream": _A2A,
+    "protocols.a2a.interrupted": _A2A,
+    "protocols.a2a.listing": _A2A,
+    "protocols.a2a.push_configs": _A2A,
+    "protocols.a2a.task_stores": _A2A,
+    "protocols.a2a.wire": _A2A,
     "protocols.mcp.calls": _MCP,
     "protocols.mcp.changes": _MCP,
     "protocols.mcp.client": _MCP,
@@ -449,7 +456,7 @@ def modules() -> set[str]:
         ".".join(file.parts)
         for file in files
         if file.parts[0] not in ("cli", "operations")
-        and file.parts[-2:-1] != ("tasks",)
+        and file.parts[-2:-1] not in (("tasks",), ("configs",))
         and file.stem != "__init__"
     }
 

@@ -31,7 +31,7 @@ def test_every_module_of_the_shell_is_mutated_or_has_nothing_to_mutate() -> None
     # Lists of fields or of names, one class without a method, and what kills its own process.
     assert code_mutants.modules() - set(code_mutants.THEN) == {
         "conformance", "runtime.v1", "shell.permissions", "sync.cancellation",
-        "protocols.mcp.server",
+        "protocols.a2a.server", "protocols.mcp.server",
     }  # fmt: skip
     known = {each.name for module in code_mutants.THEN for each in code_mutants.mutants(module)}
     assert set(code_mutants.EQUIVALENT) <= known

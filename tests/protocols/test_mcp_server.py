@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from mcp_types import CallToolResult, ElicitResult, ErrorData
 from opslifecycle.protocols.mcp.client import TasksClient, get_task, wait_for_task
 from opslifecycle.protocols.mcp.wire import CreatedTask
 
+from tests.support.ports import accepts, free_port
 from tests.support.waiting import until
 
 FOLDER = Path(__file__).parents[2] / "examples/mcp_server"
@@ -87,31 +87,16 @@ def test_a_server_on_standard_input_is_killed_and_its_successor_goes_on(tmp_path
     run(test())
 
 
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
-
-
 @contextmanager
 def over_http(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
     words = [sys.executable, str(FOLDER / "server.py"), "tasks.db", "--port", str(port)]
     process = subprocess.Popen(words, cwd=folder)
     try:
-        until(lambda: _accepts(port) or process.poll() is not None)
+        until(lambda: accepts(port) or process.poll() is not None)
         yield process
     finally:
         process.kill()
         process.wait()
-
-
-def _accepts(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True
 
 
 @pytest.mark.nightly
