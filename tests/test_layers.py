@@ -191,6 +191,7 @@ READ_PYTHON = {
     "analysis/calls.py",
     "analysis/decimals.py",
     "analysis/moments.py",
+    "analysis/sized.py",
     "emit/fitting.py",
     "emit/imports.py",
 }

@@ -14,7 +14,9 @@ Tree = dict[str, Any]
 class Builder:
     """Builds one machine part by part; `features` says what it has."""
 
-    def __init__(self, pick: Pick, later: Pick, apart: Pick, lengths: Pick, latest: Pick) -> None:
+    def __init__(
+        self, pick: Pick, later: Pick, apart: Pick, lengths: Pick, latest: Pick, newest: Pick
+    ) -> None:
         self.pick = pick
         #: Choices of what the language had later, drawn apart: the others stay as they are.
         self.later = later
@@ -22,6 +24,8 @@ class Builder:
         self.apart = apart
         #: Those of decimal numbers.
         self.latest = latest
+        #: Those of lengths and collections.
+        self.newest = newest
         #: Whether the rules of commands may read the time.
         self.timed = later.chance(20)
         self.words = Words(pick, lengths)
@@ -69,6 +73,7 @@ class Builder:
             self.shapes.binary.append(name)
             declared = {"summary": self.words.text(), "type": "bytes", "max_length": 3}
             tree.setdefault("types", {})[name] = declared
+        self.shapes.measured = self.newest.chance(25)
         if self.apart.chance(5):
             tree["status"] = "draft"
         for _ in range(pick.integer(0, 1)):

@@ -55,7 +55,7 @@ FEATURES = [
     "optional command", "optional method", "recovered as", "view field: json",
     *(f"expression: {form}" for form in (
         "%", "*", "+", "-", "//", "and", "comparison", "conditional", "is a variant",
-        "Decimal", "datetime", "membership", "min", "timedelta",
+        "Decimal", "datetime", "len", "part of a text", "membership", "min", "timedelta",
         "narrowing", "not", "or", "variant",
     )),
 ]  # fmt: skip

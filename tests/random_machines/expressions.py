@@ -39,6 +39,9 @@ class Shapes:
     #: Bytes, which no literal has.
     binary: list[str] = field(factory=list)
 
+    #: Whether rules may read lengths and parts of texts.
+    measured: bool = False
+
     #: Times and durations, in machines that have them.
     moments: list[str] = field(factory=list)
 
@@ -124,6 +127,24 @@ class Expressions:
                 found.append(made)
         return pick.one(found) if found else None
 
+    def _sized(self, scope: Scope) -> list[str]:
+        """Paths of what has a length."""
+        return self._of(scope, "str", *self._shapes.texts, *self._shapes.binary)
+
+    def _parts(self, scope: Scope) -> Iterator[str]:
+        """Tests of what a text is made of."""
+        texts = self._of(scope, "str", *self._shapes.texts)
+        if texts:
+            text, word = self._apart.one(texts), self._apart.one(["'x'", "'i'", "'\"'"])
+            self.used.add("expression: part of a text")
+            yield self._apart.one(
+                [f"{text}.startswith({word})", f"{text}.endswith({word})", f"{word} in {text}"]
+            )
+        sized = self._sized(scope)
+        if sized:
+            operator = self._apart.one(["<", "==", "!=", ">="])
+            yield f"len({self._apart.one(sized)}) {operator} {self._apart.integer(0, 3)}"
+
     def _moments(self, type: str, scope: Scope) -> list[str]:
         """Times or durations: a literal of each, and what is computed of others."""
         times, durations = self._of(scope, "datetime"), self._of(scope, "timedelta")
@@ -165,6 +186,10 @@ class Expressions:
         if form <= 1:
             return pick.one(found) if found and pick.chance(75) else str(pick.integer(0, 3))
         left, right = self.count(scope, depth - 1), self.count(scope, 0)
+        sized = self._sized(scope) if self._shapes.measured else []
+        if sized and self._apart.chance(40):
+            self.used.add("expression: len")
+            return f"len({self._apart.one(sized)})"
         if form in (2, 3):
             operator = "+" if form == 2 else "-"
             if self._shapes.numbers and self._apart.chance(60):
@@ -244,6 +269,8 @@ class Expressions:
         texts = self._of(scope, "str")
         if texts:
             yield f"{pick.one(texts)} == {pick.one([*texts, repr('x')])}"
+        if shapes.measured:
+            yield from self._parts(scope)
         unions = [(p, t) for p, t in self.paths(scope) if t in shapes.unions]
         if unions:
             path, type = pick.one(unions)

@@ -428,7 +428,7 @@ def build(number: int) -> tuple[Tree, frozenset[str]]:
     lengths = Pick(number + 2 * _LATER)
     builder = Builder(
         Pick(number), Pick(number + _LATER), Pick(-1 - number), lengths,
-        Pick(-1 - number - _LATEST),
+        Pick(-1 - number - _LATEST), Pick(-1 - number - 3 * _LATEST),
     )  # fmt: skip
     commands = Commands(builder)
     features = Features(builder, commands)

@@ -1,4 +1,4 @@
-"""Type checking of calls in expressions: quantifiers, min and max, variants of a union."""
+"""Type checking of calls in expressions: quantifiers, functions, variants of a union."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from opslifecycle_codegen.analysis.decimals import DECIMAL, adapted, check_decimal
 from opslifecycle_codegen.analysis.moments import MOMENTS, check_moment
+from opslifecycle_codegen.analysis.sized import LEN, check_affix, check_length
 from opslifecycle_codegen.base.diagnostics import nearest
 from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression, Root
 from opslifecycle_codegen.ir.scope import Scope
+from opslifecycle_codegen.ir.sized import AFFIXES
 from opslifecycle_codegen.ir.types import BOOL, INT, Type, join
 
 if TYPE_CHECKING:
@@ -25,6 +27,12 @@ def check_call(checker: Checker, node: ast.Call, scope: Scope) -> Expression:
         return check_moment(checker, node, node.func.id)
     if isinstance(node.func, ast.Name) and node.func.id == DECIMAL:
         return check_decimal(checker, node)
+    if isinstance(node.func, ast.Attribute) and node.func.attr in AFFIXES:
+        return check_affix(checker, node, node.func, scope)
+    if isinstance(node.func, ast.Attribute):
+        message = f"there is no method {node.func.attr!r} here"
+        hint = f"the methods of a text are {' and '.join(AFFIXES)}"
+        raise checker.refuse(node, "expression-form", message, hint)
     if not isinstance(node.func, ast.Name) or node.keywords:
         raise checker.refuse(
             node, "expression-form", "a call is a named function with positional arguments"
@@ -34,10 +42,12 @@ def check_call(checker: Checker, node: ast.Call, scope: Scope) -> Expression:
         return _quantified(checker, node, name, scope)
     if name in ("min", "max"):
         return _extreme(checker, node, name, scope)
+    if name == LEN:
+        return check_length(checker, node, scope)
     named = scope.symbols.type_named(name)
     if named is not None and named.kind == "variant":
         return _constructed(checker, node, named, scope)
-    known = [*_QUANTIFIERS, *MOMENTS, DECIMAL, "min", "max"]
+    known = [*_QUANTIFIERS, *MOMENTS, DECIMAL, LEN, "min", "max"]
     raise checker.refuse(
         node.func, "unknown-name", f"there is no function {name!r}", nearest(name, known)
     )

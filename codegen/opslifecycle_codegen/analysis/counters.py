@@ -17,6 +17,7 @@ from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression, Root
 from opslifecycle_codegen.ir.notation import notation
 from opslifecycle_codegen.ir.program import Assignment, Bulk, Command, Program, updates_of
+from opslifecycle_codegen.ir.sized import Length
 from opslifecycle_codegen.ir.types import INT
 
 STEP_MAX = 1_000
@@ -98,7 +99,7 @@ def _is_never_negative(value: Expression) -> bool:
             return choose(map(_is_never_negative, operands))
         case nodes.Conditional(then=then, otherwise=otherwise):
             return _is_never_negative(then) and _is_never_negative(otherwise)
-        case nodes.Name() | nodes.Field() | nodes.Count() | nodes.Quantified():
+        case nodes.Name() | nodes.Field() | nodes.Count() | nodes.Quantified() | Length():
             return value.type.required.range[0] >= 0
     return False
 

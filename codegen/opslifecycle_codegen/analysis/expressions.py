@@ -16,6 +16,7 @@ from opslifecycle_codegen.analysis.arithmetic import check_arithmetic, check_neg
 from opslifecycle_codegen.analysis.calls import check_call
 from opslifecycle_codegen.analysis.decimals import adapted
 from opslifecycle_codegen.analysis.missing import missing_field
+from opslifecycle_codegen.analysis.sized import part_of_text
 from opslifecycle_codegen.base.diagnostics import Diagnostics, Location, nearest
 from opslifecycle_codegen.base.spellings import operator_hint
 from opslifecycle_codegen.ir import expr as nodes
@@ -345,6 +346,8 @@ class Checker:
         right = self.check(node, scope)
         if right.type == STATUSES and left.type == scope.symbols.status_type:
             return right
+        if right.type.kind == left.type.kind == "str":
+            return part_of_text(self, node, left, right)
         inner = right.type.inner if right.type.kind == "collection" else None
         if inner is None or not fits(left.type, inner):
             raise self.refuse(node, "wrong-type", f"{left.type} cannot be in {right.type}")

@@ -125,7 +125,10 @@ def _item(item: str | Code, indent: int, width: int) -> list[str]:
 
 def imports(module: str, names: Iterable[str], *, width: int) -> list[str]:
     """Return `from module import names`, in the linter's order."""
-    ordered = sorted_names(names)
+    # Unlike the names of `__all__`, capital letters count as small ones.
+    ordered = sorted(
+        set(names), key=lambda name: (_import_rank(name), natural(name.lower()), natural(name))
+    )
     if not ordered:
         return []
     whole = f"from {module} import {', '.join(ordered)}"

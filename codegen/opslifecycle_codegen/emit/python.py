@@ -9,7 +9,7 @@ from attrs import evolve, frozen
 from opslifecycle_codegen.emit import layout
 from opslifecycle_codegen.emit.code import AND, ATOM, OR, SUM, Code
 from opslifecycle_codegen.emit.constants import StatusConstants
-from opslifecycle_codegen.ir import expr
+from opslifecycle_codegen.ir import expr, sized
 from opslifecycle_codegen.ir.expr import Expression, Root, negation
 from opslifecycle_codegen.ir.moments import datetime_arguments, timedelta_arguments
 from opslifecycle_codegen.ir.naming import attribute, entry_local, key_index, parameter, variable
@@ -122,6 +122,8 @@ class Printer:
                 return branches[0] if branches[0] == branches[2] else layout.conditional(*branches)
             case expr.Construct(variant=variant, arguments=arguments):
                 return layout.called(variant, [self.code(each) for each in arguments])
+            case sized.Length() | sized.HasAffix():
+                return self._sized(tree)
             case expr.Holder() | expr.IsLive():
                 return self._of_another(tree)
             case expr.Quantified():
@@ -152,6 +154,12 @@ class Printer:
         codes = [self.code(each) for each in tree.keys]
         whole = codes[0] if len(codes) == 1 else layout.called("", codes)
         return layout.called(f"{self.registry}.{key_index(tree.method)}.get", [whole])
+
+    def _sized(self, tree: sized.Length | sized.HasAffix) -> Code:
+        if isinstance(tree, sized.Length):
+            return layout.called("len", [self.code(tree.value)])
+        function = f"{self.code(tree.text).at(ATOM).text}.{tree.method}"
+        return layout.called(function, [self.code(tree.affix)])
 
     # Kinds of nodes -----------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from opslifecycle_codegen.ir import expr
+from opslifecycle_codegen.ir import expr, sized
 from opslifecycle_codegen.ir.expr import Expression, Loop
 from opslifecycle_codegen.ir.moments import datetime_arguments, timedelta_arguments
 from opslifecycle_codegen.ir.types import DATETIME, TIMEDELTA, decimal_notation
@@ -57,6 +57,10 @@ def notation(tree: Expression) -> str:
             return f"{chosen} else {_within(otherwise, _CHOICE)}"
         case expr.Construct(variant=variant, arguments=arguments):
             return f"{variant}({_listed(arguments)})"
+        case sized.Length(value=value):
+            return f"len({notation(value)})"
+        case sized.HasAffix(text=text, method=method, affix=affix):
+            return f"{_within(text)}.{method}({notation(affix)})"
         case expr.IsLive(id=id):
             return f"is_live({notation(id)})"
         case expr.Holder(method=method, keys=keys):

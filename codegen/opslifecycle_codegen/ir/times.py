@@ -37,16 +37,16 @@ def stamp() -> Name:
 
 def tells_time(program: Program) -> bool:
     """Return whether a registry needs a clock for more than the declared stamps."""
-    reads = any({Root.NOW, Root.STAMP} & roots_in(tree) for tree in _rules(program))
+    reads = any({Root.NOW, Root.STAMP} & roots_in(tree) for tree in rules_of(program))
     return reads or bool(program.timers)
 
 
 def reads_now(program: Program) -> bool:
     """Return whether any rule of a program reads the time of its command."""
-    return any(Root.NOW in roots_in(tree) for tree in _rules(program))
+    return any(Root.NOW in roots_in(tree) for tree in rules_of(program))
 
 
-def _rules(program: Program) -> Iterator[Expression]:
+def rules_of(program: Program) -> Iterator[Expression]:
     """Yield every expression of a program's commands."""
     commands = (program.create, *program.actions, program.rollback, program.erase, program.collect)
     for command in (*commands, program.cursors, *(each.command for each in program.bulk)):
@@ -118,7 +118,7 @@ def _updates(program: Program) -> Iterator[Assignment]:
 def literals(program: Program) -> Iterator[int]:
     """Yield the whole numbers that a program's rules name, and what its settings are."""
     yield from (each.default or 0 for each in program.machine.settings.values())
-    for tree in _rules(program):
+    for tree in rules_of(program):
         for node in nodes_of(tree):
             if isinstance(node, Literal) and type(node.value) is int:
                 yield node.value

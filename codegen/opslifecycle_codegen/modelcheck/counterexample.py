@@ -15,8 +15,10 @@ from opslifecycle_codegen.ir.public_names import public_names
 from opslifecycle_codegen.ir.types import INT, Type, decimal_notation
 from opslifecycle_codegen.modelcheck.search import Violation
 from opslifecycle_codegen.modelcheck.state import Call, State, Value
-from opslifecycle_codegen.modelcheck.values import OPAQUE, spelled
+from opslifecycle_codegen.modelcheck.values import OPAQUE, shortened, spelled
 
+#: How often a character is repeated before the number is shorter.
+_REPEATED_MIN = 40
 _NO_METHODS = {
     CRASH: "the process ends, and the next one recovers",
     CRASH_DISCARDING: "the process ends, and the next one discards what was interrupted",
@@ -52,7 +54,7 @@ def call_text(call: Call) -> str:
         elif name == "ids":
             given.append(f"[{', '.join(value)}]")
         elif value != OPAQUE:
-            given.append(f"{name}: {spelled(value)}")
+            given.append(f"{name}: {shortened(spelled(value))}")
     text = f"{call.method}({', '.join(given)})"
     if call.time is not None:
         text += f" at time {call.time}"
@@ -74,7 +76,7 @@ def _changes(program: Program, before: State, after: State) -> Iterator[str]:
             continue
         for name, was, now in zip(program.symbols.entity_fields, old, new, strict=True):
             if was != now:
-                yield f"{old[0]}.{name}: {spelled(was)} → {spelled(now)}"
+                yield f"{old[0]}.{name}: {shortened(spelled(was))} → {shortened(spelled(now))}"
     for name in ("rows", "cursors", "barriers", "watched", "time"):
         if getattr(before, name) != getattr(after, name):
             yield f"{name}: {getattr(before, name)} → {getattr(after, name)}"
@@ -148,7 +150,7 @@ def python_of(program: Program, type: Type, value: Value) -> str:
     """Return the Python expression of a value."""
     inner, symbols = type.required, program.symbols
     if inner.kind == "bytes" and value is not None:
-        return repr(str(value).encode())
+        return _repeated(value, "b")
     if inner.kind == "decimal" and value is not None:
         return f'Decimal("{decimal_notation(value, inner.places)}")'
     if value is None or isinstance(value, bool | int | float):
@@ -167,4 +169,14 @@ def python_of(program: Program, type: Type, value: Value) -> str:
             for info, each in zip(infos, fields, strict=True)
         ]
         return f"{name}({', '.join(made)})"
-    return repr(value)
+    return _repeated(value) if inner.kind == "str" else repr(value)
+
+
+def _repeated(text: str, prefix: str = "") -> str:
+    """Return a text as Python, short where one character makes it long."""
+    end = text[-1:]
+    start = text.rstrip(end)
+    if len(text) - len(start) < _REPEATED_MIN:
+        return repr(text.encode() if prefix else text)
+    times = f"{prefix}{end!r} * {len(text) - len(start)}"
+    return f"{prefix}{start!r} + {times}" if start else times

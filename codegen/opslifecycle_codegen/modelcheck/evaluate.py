@@ -14,6 +14,7 @@ from attrs import frozen
 from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression, Root, nodes_of
 from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.ir.sized import HasAffix, Length
 from opslifecycle_codegen.ir.times import NOW
 from opslifecycle_codegen.ir.types import ENTITY, Type
 from opslifecycle_codegen.modelcheck.layouts import Layouts
@@ -81,6 +82,9 @@ class Evaluator:
         self.compared: set[str | tuple[str, str]] = set()
         #: The texts that rules name in comparisons, by what they compare them with.
         self.literals: dict[str | tuple[str, str], set[str]] = {}
+        #: Texts of which rules test parts; and the literals that texts are tested to end with.
+        self.characters: set[str | tuple[str, str]] = set()
+        self.endings: set[object] = set()
         #: Closed sets of which an expression names a member, or reads a property.
         self.told_apart: set[str] = set()
         #: The value whose derived field is compiled: its fields are names there.
@@ -141,6 +145,9 @@ class Evaluator:
                 return Term(lambda names: -of(names))
             case nodes.Construct():
                 return self._construct(tree)
+            case Length(value=value):
+                (of,) = self._noted(value)
+                return Term(lambda names: len(of(names)))
             case nodes.Holder(found=found) | nodes.IsLive(found=found):
                 return self._term(found)
             case nodes.Quantified(function=function, element=element, loops=loops):
@@ -224,6 +231,11 @@ class Evaluator:
             case nodes.IsVariant(value=value, variant=variant, negated=negated):
                 of, variants = self._of(value), self._layouts.variants(variant)
                 return Term(lambda names: _is_one_of(of(names), variants) is not negated)
+            case HasAffix(text=text, method=method, affix=affix):
+                of, _ = self._noted(text, affix)
+                self._note_characters(text, affix, is_end=method == "endswith")
+                test = operator.methodcaller(method, affix.value)
+                return Term(lambda names: test(of(names)))
             case nodes.Among(value=value, many=many, negated=negated):
                 return self._among(value, many, negated=negated)
         raise TypeError(type(tree).__name__)
@@ -241,6 +253,11 @@ class Evaluator:
                 self.compared.add(term.source)
                 self.literals.setdefault(term.source, set()).update(texts)
         return [term.of for term in terms]
+
+    def _note_characters(self, text: Expression, part: Expression, *, is_end: bool = False) -> None:
+        self.characters |= {self._term(each).source for each in (text, part)} - {""}
+        if is_end and isinstance(part, nodes.Literal):
+            self.endings.add(part.value)
 
     def _compare(self, tree: nodes.Compare) -> Term:
         functions = self._noted(*tree.operands)
@@ -262,6 +279,8 @@ class Evaluator:
     ) -> Term:
         if isinstance(many, Expression):
             of, among = self._noted(value, many)
+            if many.type.kind == "str":
+                self._note_characters(many, value)
             return Term(lambda names: (of(names) in among(names)) is not negated)
         of, *items = self._noted(value, *many)
         return Term(lambda names: (of(names) in [item(names) for item in items]) is not negated)

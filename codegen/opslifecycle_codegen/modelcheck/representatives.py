@@ -13,12 +13,15 @@ from opslifecycle_codegen.analysis.counters import every_update
 from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression, nodes_of
 from opslifecycle_codegen.ir.program import Check, Command, Program
+from opslifecycle_codegen.ir.sized import Length, sized_sources
 from opslifecycle_codegen.ir.types import ENTITY, Type
 
 #: The source of a number: the name of a parameter, or a type and the name of its field.
 Source = str | tuple[str, str]
 #: How far numbers go of which no rule knows a larger constant.
 SMALL_MAX = 1
+#: The longest text that is tried.
+LENGTH_MAX = 100_000
 #: How far a search counts by itself.
 STEPS_MAX = 20
 
@@ -32,6 +35,8 @@ class Representatives:
         self._constants: dict[Source, set[int]] = {}
         #: Numbers that a test compares.
         self._met: set[Source] = set()
+        #: Lengths that a rule reads.
+        self._measured: set[Source] = set()
         #: What each number is set from, and those that are computed and not just copied.
         self._set_from: dict[Source, set[Source]] = {}
         self._computed: set[Source] = set()
@@ -85,6 +90,18 @@ class Representatives:
     def is_compared(self, source: Source) -> bool:
         """Return whether a test compares a number, or what is set from it."""
         return self._find(source) in self._compared
+
+    def lengths(self, type: Type, source: Source) -> list[int] | None:
+        """Return the lengths that stand for all of a value's; None if no rule reads its length."""
+        length = length_of(source)
+        if self._find(length) not in {self._find(each) for each in self._measured}:
+            return None
+        limits = type.required.limits
+        most = limits.max_length if limits is not None else None
+        most = LENGTH_MAX if most is None else min(most, LENGTH_MAX)
+        near = {0, 1, most} if most < LENGTH_MAX else {0, 1}
+        near |= {each + step for each in self.constants(length) for step in (-1, 0, 1)}
+        return sorted(each for each in near if 0 <= each <= most)
 
     def constants(self, source: Source) -> list[int]:
         """Return the constants that rules compare a number with, or set it to."""
@@ -146,6 +163,8 @@ class Representatives:
     def _meet(self, tree: Expression) -> None:
         """Note what meets in the comparisons of a test."""
         for node in nodes_of(tree):
+            if isinstance(node, Length):
+                self._measured.update(_sources(node))
             if isinstance(node, nodes.Compare | nodes.Among):
                 sources = set(_sources(node))
                 self._join(sources, self._constants_in(node))
@@ -160,6 +179,8 @@ class Representatives:
             isinstance(node, nodes.Arithmetic | nodes.Negative) for node in nodes_of(value)
         )
         self._join({target, *sources}, () if computes else self._constants_in(value))
+        measured = {*map(length_source, sized_sources(value))}
+        self._join({length_of(target), *measured} if measured else set())
         if computes:
             self._computed.add(target)
 
@@ -218,15 +239,35 @@ def _commands(program: Program) -> list[Command]:
     return [each for each in commands if each is not None]
 
 
+def source_of(tree: nodes.Name | nodes.Field) -> Source:
+    """Return the source that a name or a field of a value is."""
+    if isinstance(tree, nodes.Name):
+        return tree.name
+    owner = tree.base.type.required
+    return (owner.name or owner.kind, tree.name)
+
+
+def length_of(source: Source) -> Source:
+    """Return the source of the length of a text or a collection."""
+    return f"len({source})" if isinstance(source, str) else (source[0], f"len({source[1]})")
+
+
+def length_source(tree: nodes.Name | nodes.Field) -> Source:
+    """Return the source of the length of a name or a field."""
+    return length_of(source_of(tree))
+
+
 def _sources(tree: Expression) -> Iterator[Source]:
     """Yield what tells the integers that an expression reads."""
     match tree:
+        case Length(value=value):
+            yield from map(length_source, sized_sources(value))
+            return
         case nodes.Name(name=name) if tree.type.required.integral:
             yield name
-        case nodes.Field(base=base, name=name) if tree.type.required.integral:
-            owner = base.type.required
-            if owner.kind != "enum":
-                yield (owner.name or owner.kind, name)
+        case nodes.Field(base=base) if tree.type.required.integral:
+            if base.type.required.kind != "enum":
+                yield source_of(tree)
             return
     for part in nodes.parts_of(tree):
         yield from _sources(part)

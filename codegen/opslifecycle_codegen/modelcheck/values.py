@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression, nodes_of
@@ -18,6 +18,8 @@ from opslifecycle_codegen.modelcheck.state import Arguments, Value
 OPAQUE = "x"
 #: A second representative, where a rule compares them.
 OTHER = "y"
+#: The longest text that reports show whole.
+_SHOWN_MAX = 40
 
 
 class Values:
@@ -72,7 +74,7 @@ class Values:
         """Return the values of a type for a field; a single one if no rule reads the field."""
         found = self._all(type, path, looked=looked, source=source or path)
         if found[-1:] == [OPAQUE]:
-            found += self._compared_texts(type, path, source or path)
+            found[-1:] = self._texts(type, path, source or path)
         if path in self._takes:
             units = type.required.kind == "decimal"
             known = {spelled(each): each for each in found if not units or each is None}
@@ -80,18 +82,30 @@ class Values:
             return [each for each in named if each is not None or "none" in self._takes[path]]
         return found if looked or type.kind == "record" else found[:1]
 
-    def _compared_texts(self, type: Type, path: str, source: Source) -> list[Value]:
-        """Return further values of a text or an id: those that rules tell from the first one."""
+    def _texts(self, type: Type, path: str, source: Source) -> list[Value]:
+        """Return the values of a text or an id: a first one, and those that rules tell from it."""
         evaluator, limits = self._evaluator, type.required.limits
-        found: list[Value] = [OTHER] if source in evaluator.compared else []
+        found: list[str] = [OPAQUE, *([OTHER] if source in evaluator.compared else [])]
+        sources = {source, *self.representatives.held_in.get(path, ())}
         named: set[str] = set()
         if type.required.kind == "str":
-            for each in {source, *self.representatives.held_in.get(path, ())}:
+            for each in sources:
                 named |= evaluator.literals.get(each, set())
         texts = sorted(each for each in named if limits is None or limits.accepts(each))
-        if texts and path not in self._takes:
-            self.chosen[path] = [each or "''" for each in (OPAQUE, *map(str, found), *texts)]
-        return found + [each for each in texts if each not in (OPAQUE, *found)]
+        lengths = self.representatives.lengths(type, source)
+        if lengths is not None or not sources.isdisjoint(evaluator.characters):
+            # What rules read of a text is what it is made of, so it has to be one of the type.
+            texts += sorted(_of_lengths(lengths or (), named, evaluator.endings))
+            texts += [limits.example] if limits is not None else []
+            tried = dict.fromkeys((*found, *texts))
+            return self._chose_texts(path, [e for e in tried if not limits or limits.accepts(e)])
+        more = [each for each in texts if each not in found]
+        return self._chose_texts(path, found + more) if texts else [*found]
+
+    def _chose_texts(self, path: str, found: list[str]) -> list[Value]:
+        if path not in self._takes:
+            self.chosen[path] = [shortened(each) or "''" for each in found]
+        return [*found]
 
     def _all(self, type: Type, path: str, *, looked: bool, source: Source = "") -> list[Value]:
         inner = type.required
@@ -178,6 +192,22 @@ def _named(word: str, type: Type) -> int | str | None:
     found = decimal_units(word, inner.places)
     least, most = inner.range
     return found if found is not None and least <= found <= most else None
+
+
+def _of_lengths(
+    lengths: Sequence[int], named: Collection[str], endings: Collection[object]
+) -> Iterator[str]:
+    """Yield texts of given lengths, also with the texts that rules name at an end."""
+    for length in lengths:
+        yield OPAQUE * length
+        for text in named:
+            if len(text) < length:
+                yield text.rjust(length, OPAQUE) if text in endings else text.ljust(length, OPAQUE)
+
+
+def shortened(text: str) -> str:
+    """Return a text as reports show it: of a long one, the beginning and the length."""
+    return text if len(text) <= _SHOWN_MAX else f"{text[:12]}… ({len(text)} characters)"
 
 
 def spelled(value: Value) -> str:

@@ -10,8 +10,10 @@ from attrs import frozen
 from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression, Root
 from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.ir.sized import HasAffix, Length
 from opslifecycle_codegen.ir.types import ENTITY, Type
 from opslifecycle_codegen.modelcheck.layouts import Layouts
+from opslifecycle_codegen.modelcheck.symbolic.characters import Characters
 from opslifecycle_codegen.modelcheck.symbolic.shapes import Maybe, Shape, Shapes, Sum, equal, merged
 from opslifecycle_codegen.modelcheck.symbolic.terms import (
     Formula,
@@ -63,6 +65,7 @@ class Formulas:
         self._always = program.always
         self._layouts = layouts
         self._shapes = shapes
+        self.characters = Characters(shapes)
 
     def shape(self, tree: Expression, names: Environment) -> Shape:
         """Return the symbolic value of an expression."""
@@ -91,7 +94,7 @@ class Formulas:
                 return merged(self.truth(test, names), *sides)
             case nodes.Construct():
                 return self._construct(tree, names)
-            case nodes.Arithmetic() | nodes.Negative() | nodes.Extreme():
+            case nodes.Arithmetic() | nodes.Negative() | nodes.Extreme() | Length():
                 return self._number(tree, names)
             case nodes.Holder(found=found):
                 return self._first(found, names)
@@ -155,6 +158,8 @@ class Formulas:
                 return calculate(self.truth(left, names), self.truth(right, names))
             case nodes.Negative(operand=operand):
                 return minus(0, self.truth(operand, names))
+            case Length(value=value):
+                return self.characters.length(self.truth(value, names), tree.type.range[1])
             case nodes.Extreme(function=function, operands=operands):
                 found, *others = (self.truth(each, names) for each in operands)
                 for each in others:
@@ -195,6 +200,9 @@ class Formulas:
                 held = equal(self.shape(value, names), self.shape(member, names))
             case nodes.IsVariant(value=value, variant=variant, negated=is_not):
                 held = self._is_variant(value, variant, names)
+            case HasAffix(text=text, method=method, affix=affix):
+                shape = self.truth(text, names)
+                return self.characters.has_affix(shape, method, str(affix.value))
             case nodes.Among(value=value, many=many, negated=is_not):
                 held = self._is_among(value, many, names)
             case _:
@@ -208,6 +216,8 @@ class Formulas:
         if isinstance(many, tuple):
             return either(*(equal(shape, self.shape(item, names)) for item in many))
         among = self.shape(many, names)
+        if many.type.kind == "str":
+            return self.characters.contains(_bare(among), _bare(shape))
         if isinstance(among, Many):
             return either(*(both(there, equal(shape, each)) for there, each in among.members))
         enum = value.type.required.name

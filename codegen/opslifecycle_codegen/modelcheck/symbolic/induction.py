@@ -12,7 +12,7 @@ from attrs import define, field
 
 from opslifecycle_codegen.analysis.scenario_rules import CRASH, DROP_BARRIER, DROP_WATCH
 from opslifecycle_codegen.ir.program import Assignment, Command, Program
-from opslifecycle_codegen.ir.times import NOW
+from opslifecycle_codegen.ir.times import NOW, rules_of
 from opslifecycle_codegen.ir.types import INT, Type
 from opslifecycle_codegen.modelcheck.layouts import Layouts
 from opslifecycle_codegen.modelcheck.properties import WATCHES_ARE_OF_THE_LIVE
@@ -78,6 +78,8 @@ class _Induction:
         self._rules = rules = Rules(program, Layouts(program), ("a",))
         self._unnamed = UnboundedWorlds(rules, self._solver.valid)
         self._world = self._unnamed.world()
+        stated = (*program.invariants, *program.transition_invariants)
+        rules.formulas.characters.name((*rules_of(program), *(each.tree for each in stated)))
         rules.now = variable("now", is_bool=False)
         self._unnamed.ranges.append(at_most(0, rules.now))
         reasons = {

@@ -58,7 +58,7 @@ def relation(scenario: Scenario) -> Relation:
     """Return the transition system of a scenario, without the variables that never change.
 
     Raises:
-        NotCoveredError: The rules of the machine read the time.
+        NotCoveredError: The rules of the machine read the time, or parts of stored texts.
     """
     if reads_now(scenario.interpreter.program):
         raise NotCoveredError("the rules read `now`, and the model has no time")
@@ -69,12 +69,17 @@ def relation(scenario: Scenario) -> Relation:
     return _Maker(scenario, idle).made()
 
 
+def _not_covered(function: str, *arguments: Formula, is_bool: bool = False) -> Formula:
+    raise NotCoveredError("the rules read lengths or parts of stored texts, which are numbers here")
+
+
 class _Maker:
     def __init__(self, scenario: Scenario, idle: frozenset[str]) -> None:
         interpreter = scenario.interpreter
         self._scenario = scenario
         self._rules = rules = Rules(interpreter.program, interpreter.layouts, interpreter.ids)
         rules.kept = self._kept
+        rules.formulas.characters.unknown = _not_covered
         self._effects = Effects(rules, scenario)
         self._idle = idle
         self._world = self._effects.fresh(lambda type, name: self._unknown(type, name, ""))

@@ -126,10 +126,14 @@ class Shapes:
         """Return the number of a text."""
         return self._texts.setdefault(text, len(self._texts))
 
-    def text_of(self, number: int) -> str:
+    def known_text(self, number: int) -> str:
         """Return the text of a number; one of its own for a text that no rule names."""
         named = {known: text for text, known in self._texts.items()}
-        return repr(named.get(number, f"text {number}"))
+        return named.get(number, f"text {number}")
+
+    def text_of(self, number: int) -> str:
+        """Return the text of a number, in quotes."""
+        return repr(self.known_text(number))
 
     def member(self, enum: str, name: str) -> Member:
         """Return the number of a member of a closed set."""

@@ -94,6 +94,9 @@ class Solver:
         if term.op == "var":
             return z3.Bool(term.name) if is_bool(term) else z3.Int(term.name)
         parts = [self._of(each) for each in term.args]
+        if term.op == "call":
+            result = z3.BoolSort() if is_bool(term) else z3.IntSort()
+            return z3.Function(term.name, *(z3.IntSort() for _ in parts), result)(*parts)
         if term.op == "and":
             return z3.And(*parts)
         if term.op == "or":

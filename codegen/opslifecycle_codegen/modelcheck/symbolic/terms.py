@@ -31,7 +31,7 @@ class Member(int):
 
 @frozen(eq=False)
 class Term:
-    """An operator with its operands, or a variable: `var` with its name."""
+    """An operator with its operands, or a variable: `var` with its name; `call` of a function."""
 
     op: str
     args: tuple[Formula, ...]
@@ -201,6 +201,11 @@ def ite(test: Formula, then: Formula, otherwise: Formula) -> Formula:
         if not isinstance(otherwise, Term):
             return either(negated(test), then) if otherwise else both(test, then)
     return _node("ite", (test, then, otherwise), is_bool=is_bool(then))
+
+
+def applied(function: str, *arguments: Formula, is_bool: bool = False) -> Formula:
+    """Return the value of a function of numbers, of which nothing is known but its name."""
+    return _node("call", arguments, is_bool=is_bool, name=function)
 
 
 def total(parts: Iterable[Formula]) -> Formula:
