@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 
@@ -13,6 +14,9 @@ from opslifecycle.cli.stores import print_line, store_option, told_errors
 from opslifecycle.cli.text import json_line
 from opslifecycle.inspection.locations import Location
 from opslifecycle.inspection.records import reader
+
+#: What a pipe, a terminal or a file system that cannot be synchronised says.
+_NOT_SYNCHRONISED = (errno.EINVAL, errno.ENOTSUP, errno.EROFS, errno.ENOSYS)
 
 
 @click.command()
@@ -50,6 +54,6 @@ def _written() -> None:
     sys.stdout.flush()
     try:
         os.fsync(sys.stdout.fileno())
-    except OSError:
-        # A pipe or a terminal cannot be synchronised. A full disk makes `flush` fail before this.
-        return
+    except OSError as error:
+        if error.errno not in _NOT_SYNCHRONISED:
+            raise

@@ -6,6 +6,8 @@ import os
 import sys
 from collections.abc import Callable
 
+from opslifecycle.cli.failing import described
+from opslifecycle.cli.output import discard
 from opslifecycle.cli.running.logs import run_log
 from opslifecycle.inspection.locations import Location
 
@@ -28,7 +30,7 @@ def detached(store: Location, name: str) -> Ready | None:
 
     Raises:
         SystemExit: In the parent, if the child has ended before, with its status. What it has
-            written is printed to standard error.
+            written is printed to standard error. Also if the name cannot be printed, with 1.
         OSError: There is no process to be had, or the file cannot be created.
     """
     store.prepare()
@@ -51,11 +53,22 @@ def detached(store: Location, name: str) -> Ready | None:
     with open(read, "rb") as pipe:
         is_ready = pipe.read() == _READY
     if is_ready:
-        print(f"{name} goes on in process {process}; its output is in {log}")
+        _print(f"{name} goes on in process {process}; its output is in {log}")
         return None
     _, status = os.waitpid(process, 0)
     print(log.read_text(encoding="utf-8", errors="replace"), end="", file=sys.stderr)
     sys.exit(os.waitstatus_to_exitcode(status))
+
+
+def _print(line: str) -> None:
+    try:
+        print(line, flush=True)
+    except OSError as error:
+        # The run goes on. Status 2 would say that it does not.
+        discard(sys.stdout)
+        if not isinstance(error, BrokenPipeError):
+            print(f"{line}\nerror: {described(error)}", file=sys.stderr)
+        sys.exit(1)
 
 
 def _tell(pipe: int) -> None:

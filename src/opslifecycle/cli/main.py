@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import io
 import sys
 
 from opslifecycle.cli.interrupting import end_by_interrupts
+from opslifecycle.cli.streams import open_streams
 
 
 def main() -> None:
     """Run the command line, or print what to install if a library is missing."""
     end_by_interrupts()
-    for stream in (sys.stdout, sys.stderr):
-        # Characters that the encoding of a terminal or a pipe lacks are shown as `?`.
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+    open_streams()
     try:
         from opslifecycle.cli.group import cli
+        from opslifecycle.cli.stores import told_errors
 
-        # A command is imported when it is used.
-        cli(prog_name="opslifecycle")
+        # A command is imported when it is used. Help and usage are printed before it is called.
+        with told_errors():
+            cli(prog_name="opslifecycle")
     except ModuleNotFoundError as error:
         if error.name not in ("click", "dotenv", "rich", "yaml"):
             raise

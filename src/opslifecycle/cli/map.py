@@ -8,6 +8,7 @@ import sys
 import click
 from opslifecycle.cli.batches.model import Batch, Retry
 from opslifecycle.cli.batches.templates import commands_of
+from opslifecycle.cli.failing import reason_of
 from opslifecycle.cli.limits import (
     grace_option,
     log_bytes_option,
@@ -63,7 +64,10 @@ def map(  # noqa: A001 - the group finds it by its name
 
     The exit status is that of `opslifecycle run`.
     """
-    given = values or tuple(os.fsdecode(line.rstrip(b"\n")) for line in sys.stdin.buffer)
+    try:
+        given = values or tuple(os.fsdecode(line.rstrip(b"\n")) for line in sys.stdin.buffer)
+    except OSError as error:
+        raise click.UsageError(f"standard input: {reason_of(error)}") from error
     if not given:
         raise click.UsageError("nothing to run: there is no value, and standard input is empty")
     commands = commands_of(template, given, timeout_seconds=timeout_seconds, retry=Retry(attempts))

@@ -11,6 +11,7 @@ from opslifecycle import DEFAULT_MAX_COMPLETED, AsyncRegistry, OperationId, Pers
 from opslifecycle.cli.batches.model import Batch
 from opslifecycle.cli.detaching import Ready
 from opslifecycle.cli.display import Display
+from opslifecycle.cli.failing import reason_of
 from opslifecycle.cli.output import Output
 from opslifecycle.cli.running.execution import RunOptions
 from opslifecycle.cli.running.recorder import NotRecordedError
@@ -96,7 +97,7 @@ class Session:
         # does, because the saved output is incomplete.
         failure = self._outputs[0].failure
         if failure is not None and not isinstance(failure, BrokenPipeError):
-            click.echo(f"error: standard output: {failure.strerror}", err=True)
+            click.echo(f"error: standard output: {reason_of(failure)}", err=True)
             status = status or EXIT_FAILED
         if not all(each.is_done for each in self._outputs):
             os._exit(status)

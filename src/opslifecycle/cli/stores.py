@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import click
 from opslifecycle import OpsLifecycleError
+from opslifecycle.cli.failing import described, is_of_output
 from opslifecycle.cli.output import discard
 from opslifecycle.cli.text import lines_of
 from opslifecycle.inspection.locations import DEFAULT_STORE, Location, location_of
@@ -56,11 +57,10 @@ def told_errors() -> Iterator[None]:
         fix = f"; {error.fix}" if error.fix else ""
         print(f"error: {' '.join(lines_of(f'{error}{fix}'))}", file=sys.stderr)
     except OSError as error:
-        if error.filename is None:
+        if is_of_output(error):
             # Buffered output would fail again when the interpreter ends.
             discard(sys.stdout)
-        where = error.filename or "standard output"
-        print(f"error: {where}: {error.strerror}", file=sys.stderr)
+        print(f"error: {described(error)}", file=sys.stderr)
     else:
         return
     sys.exit(2)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import json
 import os
-import resource
 import socket
 import subprocess
 import sys
@@ -16,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from opslifecycle.cli.batches.model import Command
+from opslifecycle.cli.failing import limit_behind
 from opslifecycle.cli.running.capture import Capture
 from opslifecycle.cli.running.control_groups import end_group, group_of, home_of_groups
 from opslifecycle.cli.text import one_line
@@ -274,15 +273,4 @@ def input_of(stdin: str | Path) -> int:
 def _reason(number: int | None, why: str | None, name: str | None) -> str:
     """Return why a command could not be started, with the limit that was reached."""
     where = f": {one_line(name)}" if name else ""
-    return f"cannot be started: {why or 'unknown error'}{where}{_limit(number)}"
-
-
-def _limit(number: int | None) -> str:
-    if number == errno.EAGAIN:
-        soft, _ = resource.getrlimit(resource.RLIMIT_NPROC)
-        shown = "unlimited here: see the container's limit" if soft < 0 else str(soft)
-        return f" (the limit on processes, ulimit -u, is {shown})"
-    if number in (errno.EMFILE, errno.ENFILE):
-        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        return f" (the limit on open files, ulimit -n, is {soft})"
-    return ""
+    return f"cannot be started: {why or 'unknown error'}{where}{limit_behind(number)}"

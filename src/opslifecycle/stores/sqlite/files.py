@@ -78,7 +78,12 @@ def locate(path: Path) -> StoreFile:
     Raises:
         PersistenceError: The path leads to something that is no regular file, or cannot be read.
     """
-    resolved = Path(os.path.realpath(path))
+    try:
+        resolved = Path(os.path.realpath(path))
+    except FileNotFoundError as error:
+        # A relative path begins in the current folder.
+        cause = "the current folder was deleted; change into another one"
+        raise PersistenceError(str(path), cause) from error
     try:
         found = os.stat(path)
     except FileNotFoundError:
