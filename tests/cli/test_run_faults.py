@@ -437,6 +437,29 @@ class TestSignals:
             Path("go").touch()
             assert process.wait(_SECONDS_MAX) == 0
 
+    def test_signals_that_the_parent_has_blocked_are_received(self, store: Path) -> None:
+        tag = f"84.{os.getpid()}"
+
+        def block() -> None:
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD, signal.SIGTERM])
+
+        with started("--", "sleep", tag, preexec_fn=block) as process:
+            wait_for("running")
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(_SECONDS_MAX) == 128 + signal.SIGTERM
+        assert alive(tag) == []
+
+    @pytest.mark.parametrize("how", [[], ["--detach"]])
+    def test_ends_of_commands_are_seen_where_the_parent_ignored_them(
+        self, store: Path, how: list[str]
+    ) -> None:
+        def ignore() -> None:
+            signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+
+        with started(*how, "--", "sh", "-c", "exit 3", preexec_fn=ignore) as process:
+            assert process.wait(_SECONDS_MAX) == (0 if how else 1)
+            wait_for("failed")
+
     def test_an_interrupt_ends_a_wait_with_its_number(
         self, store: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -567,6 +590,32 @@ class TestLimits:
                 rest = process.stdout.read()
             assert "Traceback" not in rest
             assert alive(tag) == []
+        finally:
+            subprocess.run(["rm", "-rf", str(where)], check=True)
+
+    @pytest.mark.skipif(
+        not LINUX or os.geteuid() != 0, reason="SKIPPED: root can lower another user's limit"
+    )
+    def test_a_run_without_a_thread_or_a_process_is_one_line(self, tmp_path: Path) -> None:
+        user = 54_322
+        where = Path("/tmp") / f"opslifecycle-thread-{os.getpid()}"
+        where.mkdir(mode=0o777)
+        where.chmod(0o777)
+
+        def limit() -> None:
+            resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
+
+        try:
+            if not can_import(user, where):
+                pytest.skip("SKIPPED: another user may not read this environment")
+            done = subprocess.run(
+                [*RUN, "--store", str(where / "a.db"), "--", "true"],
+                cwd=where, user=user, preexec_fn=limit, text=True, capture_output=True,
+                timeout=_SECONDS_MAX, check=False,
+            )  # fmt: skip
+            assert done.returncode == 2
+            assert done.stderr.endswith(" (the limit on processes, ulimit -u, is 1)\n")
+            assert done.stderr.startswith("error: ")
         finally:
             subprocess.run(["rm", "-rf", str(where)], check=True)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import resource
 import shutil
 import sqlite3
 import subprocess
@@ -152,6 +153,20 @@ class TestPermissions:
         assert told.startswith("PersistenceError")
         assert re.search(message, told), told
 
+    def test_its_own_user_is_not_sent_to_itself(self, shared: Path) -> None:
+        path = shared / "store.db"
+
+        def work() -> None:
+            Registry(store=SqliteStore(path)).close()
+            path.chmod(0o444)
+            try:
+                Registry(store=SqliteStore(path))
+            except PersistenceError as error:
+                print(error)
+
+        told = as_nobody(work)
+        assert "change the mode or attributes of store.db" in told
+
     def test_another_users_look_does_not_lock_the_owner_out(self, shared: Path) -> None:
         path = shared / "store.db"
         with Registry(store=SqliteStore(path)) as registry:
@@ -218,6 +233,54 @@ def test_a_full_disk_and_a_foreign_lock_are_named(path: Path) -> None:
         finally:
             database.close()
         completed(registry)
+
+
+@pytest.fixture
+def no_descriptors() -> Iterator[None]:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken = [os.open(os.devnull, os.O_RDONLY)]
+    resource.setrlimit(
+        resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/dev/fd"))) + 20, before[1])
+    )
+    try:
+        with contextlib.suppress(OSError):
+            while True:
+                taken.append(os.open(os.devnull, os.O_RDONLY))
+        yield
+    finally:
+        for each in taken:
+            os.close(each)
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_a_process_without_descriptors_is_told_so(path: Path, no_descriptors: None) -> None:
+    with pytest.raises(PersistenceError, match=r"too many files open; close some, or raise"):
+        Registry(store=SqliteStore(path))
+    assert not path.exists()
+
+
+def test_a_process_without_descriptors_cannot_open_what_exists(
+    path: Path, request: pytest.FixtureRequest
+) -> None:
+    Registry(store=SqliteStore(path)).close()
+    request.getfixturevalue("no_descriptors")
+    for use in (lambda: Registry(store=SqliteStore(path)), StoreReader(path, CODEC.schema).all):
+        with pytest.raises(PersistenceError, match=r"too many files open; close some, or raise"):
+            use()
+
+
+def test_a_limit_on_the_size_of_files_is_named(path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with Registry(store=SqliteStore(path)) as registry:
+        completed(registry)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+        try:
+            with pytest.raises(PersistenceError, match=r"the limit of 4096 bytes a file"):
+                completed(registry)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    with Registry(store=SqliteStore(path)) as registry:
+        assert len(registry.list_operations()) == 1
 
 
 def test_a_store_that_cannot_be_read_for_a_lock_is_not_called_damaged(

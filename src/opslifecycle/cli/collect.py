@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 
@@ -54,6 +55,9 @@ def _written() -> None:
     sys.stdout.flush()
     try:
         os.fsync(sys.stdout.fileno())
+    except io.UnsupportedOperation:
+        # A stream of the calling program.
+        return
     except OSError as error:
         if error.errno not in _NOT_SYNCHRONISED:
             raise

@@ -1,8 +1,19 @@
-"""Ctrl-C before a command has begun: there is nothing to undo, so the process ends in silence."""
+"""Signals before a command has begun. Ctrl-C has nothing to undo: the process ends in silence."""
 
 from __future__ import annotations
 
 import signal
+
+
+def receive_signals() -> None:
+    """Undo what the parent may have left behind.
+
+    A blocked SIGTERM could end no run, and a blocked or ignored SIGCHLD would hide the ends of its
+    commands. Ignored signals that end a process stay ignored (`nohup`).
+    """
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
 def end_by_interrupts() -> None:

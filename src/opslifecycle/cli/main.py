@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 
-from opslifecycle.cli.interrupting import end_by_interrupts
+from opslifecycle.cli.interrupting import end_by_interrupts, receive_signals
 from opslifecycle.cli.streams import open_streams
 
 
 def main() -> None:
     """Run the command line, or print what to install if a library is missing."""
+    receive_signals()
     end_by_interrupts()
     open_streams()
     try:

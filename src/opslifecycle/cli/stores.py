@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import signal
 import sys
 from collections.abc import Iterator
 
 import click
 from opslifecycle import OpsLifecycleError
-from opslifecycle.cli.failing import described, is_of_output
+from opslifecycle.cli.failing import described, is_of_output, limit_behind
 from opslifecycle.cli.output import discard
 from opslifecycle.cli.text import lines_of
 from opslifecycle.inspection.locations import DEFAULT_STORE, Location, location_of
@@ -26,6 +27,9 @@ class LocationType(click.ParamType[Location]):
         """Return the location that a text names."""
         return value if isinstance(value, Location) else location_of(str(value))
 
+
+#: What Python raises, as a RuntimeError, where the system refuses a thread.
+_NO_THREAD = "can't start new thread"
 
 store_option = click.option(
     "--store",
@@ -61,6 +65,12 @@ def told_errors() -> Iterator[None]:
             # Buffered output would fail again when the interpreter ends.
             discard(sys.stdout)
         print(f"error: {described(error)}", file=sys.stderr)
+    except MemoryError:
+        print("error: out of memory (the limit on it is `ulimit -v`)", file=sys.stderr)
+    except RuntimeError as error:
+        if str(error) != _NO_THREAD:
+            raise
+        print(f"error: {error}{limit_behind(errno.EAGAIN)}", file=sys.stderr)
     else:
         return
     sys.exit(2)

@@ -10,6 +10,7 @@ from pathlib import Path
 from opslifecycle.errors import PersistenceError
 from opslifecycle.stores.sqlite.connection import connect, existing
 from opslifecycle.stores.sqlite.failures import failure_of
+from opslifecycle.stores.sqlite.files import cause_of
 
 
 def back_up(path: Path, target: Path) -> None:
@@ -26,7 +27,7 @@ def back_up(path: Path, target: Path) -> None:
     try:
         os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     except OSError as error:
-        reason = f"the backup cannot be written: {error.strerror}; name another file"
+        reason = f"the backup cannot be written: {cause_of(error, 'name another file')}"
         raise PersistenceError(str(target), reason) from error
     try:
         with (

@@ -7,6 +7,7 @@ import sqlite3
 from pathlib import Path
 
 from opslifecycle.errors import PersistenceError, StoreDamagedError
+from opslifecycle.stores.sqlite.files import lacks_descriptors
 
 #: The errors of bytes that no store has written.
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
@@ -62,10 +63,26 @@ def _cause(file: Path, primary: int | None, error: Exception) -> str:
     if primary == sqlite3.SQLITE_FULL:
         return "the disk is full; free some space, then call again"
     if primary == sqlite3.SQLITE_IOERR:
-        return f"the disk has failed: {error}; check it, then open a new registry"
+        limit = _file_size_limit()
+        return f"the disk has failed: {error}; check it{limit}, then open a new registry"
     if primary in _DENIED:
-        return _denial(file) or f"{error}; check the permissions of the file and its folder"
+        return (
+            lacks_descriptors()
+            or _denial(file)
+            or f"{error}; check the permissions of the file and its folder"
+        )
     return f"{error}; call again, and check the file with `opslifecycle doctor` if it fails again"
+
+
+def _file_size_limit() -> str:
+    """Return a note about the limit on the size of a file, if this process has one."""
+    try:
+        import resource  # here, because not every system has it
+    except ImportError:
+        return ""
+    soft, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    is_limited = soft != resource.RLIM_INFINITY
+    return f" and the limit of {soft} bytes a file (ulimit -f)" if is_limited else ""
 
 
 def _denial(file: Path) -> str | None:
@@ -83,6 +100,9 @@ def _denial(file: Path) -> str | None:
     for each in (file, *beside):
         if each.exists() and not os.access(each, os.W_OK):
             user = each.stat().st_uid
+            if user == os.geteuid():
+                protected = "it is protected against its own user"
+                return f"{protected}: change the mode or attributes of {each.name}"
             return f"no permission to write {each.name}; run as user {user}, who owns it"
     if not os.access(file.parent, os.W_OK | os.X_OK):
         return f"no permission to create files in {file.parent}; change its mode"

@@ -23,6 +23,14 @@ _REASONS = {
     errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
     errno.ENOTDIR: "a part of the path is no folder; name another path",
 }
+#: What is wrong with the system or the file system, and not with one file.
+_OF_THE_SYSTEM = {
+    errno.EMFILE: "this process has too many files open; close some, or raise `ulimit -n`",
+    errno.ENFILE: "the system has too many files open; end some programs",
+    errno.ENOSPC: "the disk is full; free some space, then call again",
+    errno.EDQUOT: "the disk quota is used up; free some space, then call again",
+    errno.EROFS: "it is on a read-only file system; mount it for writing, or move the store",
+}
 
 
 @attrs.frozen
@@ -51,6 +59,26 @@ class StoreFile:
         except OSError:
             # An error of the path does not show that the file was replaced.
             return True
+
+
+def cause_of(error: OSError, fix: str = "") -> str:
+    """Return what has failed, with what to do about it.
+
+    Args:
+        error: The failure of a call of the operating system.
+        fix: What to do if the failure is one of the file, and not of the system.
+    """
+    named = _OF_THE_SYSTEM.get(error.errno or 0)
+    return named or f"{error.strerror or error}{fix and f'; {fix}'}"
+
+
+def lacks_descriptors() -> str | None:
+    """Return the cause if this process can open no further file; None if it can."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        return cause_of(error)
+    return None
 
 
 def check_path(path: Path) -> Path:
@@ -92,7 +120,7 @@ def locate(path: Path) -> StoreFile:
             raise PersistenceError(str(path), cause) from None
         return StoreFile(resolved, None)
     except OSError as error:
-        cause = _REASONS.get(error.errno or 0, error.strerror or str(error))
+        cause = _REASONS.get(error.errno or 0) or cause_of(error)
         raise PersistenceError(str(path), cause) from error
     for is_kind, words in _KINDS:
         if is_kind(found.st_mode):

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import attrs
 from opslifecycle.errors import PersistenceError
-from opslifecycle.stores.sqlite.files import StoreFile
+from opslifecycle.stores.sqlite.files import StoreFile, cause_of
 from opslifecycle.stores.sqlite.lease import Lock, lock_name
 
 try:
@@ -76,7 +76,7 @@ class LeaseFile:
         try:
             handle = os.open(path, flags, 0o600)
         except OSError as error:
-            raise PersistenceError(str(path), f"{error.strerror}; change its mode") from error
+            raise PersistenceError(str(path), cause_of(error, "change its mode")) from error
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             os.close(handle)
             raise PersistenceError(str(path), "it is no regular file; remove it")

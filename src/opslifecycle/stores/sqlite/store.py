@@ -32,7 +32,7 @@ from opslifecycle.stores.sqlite.catalog import check_schema, refuse_other_layout
 from opslifecycle.stores.sqlite.checkpoints import Checkpoints
 from opslifecycle.stores.sqlite.connection import BUSY_SECONDS, connect, existing, lock_timeout_ms
 from opslifecycle.stores.sqlite.failures import failure_of, is_fatal
-from opslifecycle.stores.sqlite.files import StoreFile, check_path, locate
+from opslifecycle.stores.sqlite.files import StoreFile, cause_of, check_path, locate
 from opslifecycle.stores.sqlite.log_index import LogIndex, Writer
 from opslifecycle.stores.sqlite.log_reader import LogReader
 from opslifecycle.stores.sqlite.owner import Owner
@@ -141,7 +141,7 @@ class SqliteStore(ArchivingStore):
             raise failure_of(self.name, self._file.path, error, reading=True) from error
         except OSError as error:
             self._give_up(clean=False)
-            raise PersistenceError(self.name, str(error.strerror)) from error
+            raise PersistenceError(self.name, cause_of(error)) from error
         except BaseException:
             self._shorten_lease()
             self._give_up(clean=False)
