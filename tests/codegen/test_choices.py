@@ -102,6 +102,18 @@ def test_explain_and_diff_know_what_is_asked_for() -> None:
     assert rules == {"target-changed"}
 
 
+def test_an_action_that_is_waived_is_asked_for_nowhere(tmp_path: Path) -> None:
+    waived = "waivers:\n  - {rule: dead-action, of: dispute, reason: It comes later.}\n\nbulk:\n"
+    edits = (("actions: [dispute, drop]", "actions: [drop, dispute]"), ("bulk:\n", waived))
+    lines = explained(compiled(*edits)).splitlines()
+    place = lines.index("  complain: Complain.")
+    assert lines[place + 1] == "    asks for drop in offered, paid, disputed"
+    assert "dispute" not in lines[place + 2]
+    deals = package(tmp_path, DEAL, "waiving_deal", *CHOOSING, *edits)
+    code = Path(str(deals.__file__)).with_name("authority.py").read_text(encoding="utf-8")
+    assert " in ():" not in code
+
+
 def test_the_search_and_the_formulas_choose_alike() -> None:
     (scenario,) = scenarios(compiled())
     found = Search(scenario, NOTHING_SWAPPED).run()

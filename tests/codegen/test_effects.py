@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import importlib
+import logging
 import os
 import signal
 import subprocess
@@ -282,6 +283,54 @@ def test_nothing_that_a_handler_raises_ends_delivery(
     with parcels.ParcelRegistry(on_effect=handle) as registry:
         registry.accept(parcels.ParcelId.new(), "here")
         assert delivered.get(timeout=30) == 1
+
+
+class _SilentError(Exception):
+    """An error whose own text fails."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+def test_an_error_without_a_text_is_counted_and_holds_up_no_other_record(parcels: Any) -> None:
+    delivered: SimpleQueue[tuple[str, str]] = SimpleQueue()
+
+    def handle(message: Any) -> None:
+        if message.snapshot.address == "stuck":
+            raise _SilentError
+        delivered.put((message.snapshot.address, message.effect.value))
+
+    with parcels.ParcelRegistry(on_effect=handle) as registry:
+        for address in ("stuck", "other"):
+            id = parcels.ParcelId.new()
+            registry.accept(id, address)
+        assert delivered.get(timeout=30) == ("other", "print_label")
+        until(lambda: registry.pending_effects()[0].attempt > 2)
+
+
+class _FullDiskFilter(logging.Filter):
+    """A filter of a program's logs that fails."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        raise OSError("no space left on device")
+
+
+def test_a_log_that_fails_ends_no_delivery(parcels: Any) -> None:
+    delivered: SimpleQueue[int] = SimpleQueue()
+    failing = _FullDiskFilter()
+
+    def handle(message: Any) -> None:
+        delivered.put(message.attempt)
+        raise ConnectionError("no line")
+
+    logger = logging.getLogger("opslifecycle")
+    logger.addFilter(failing)
+    try:
+        with parcels.ParcelRegistry(on_effect=handle) as registry:
+            registry.accept(parcels.ParcelId.new(), "here")
+            assert [delivered.get(timeout=30) for _ in range(3)] == [1, 2, 3]
+    finally:
+        logger.removeFilter(failing)
 
 
 def test_a_message_that_fails_holds_up_only_its_own_record(parcels: Any) -> None:

@@ -311,6 +311,10 @@ def test_other_line_endings_are_told_as_such(
         ('package = "src/a b"', "which is no name of a module"),
         ('module = "os; import sys"', "which is no name of a module"),
         ("module = 3", "which is no name of a module"),
+        ('package = "src/shop.order"', "imported as 'shop.order', which is no name of a module"),
+        ('package = "src/queue"', "hides the module 'queue'"),
+        ('package = "src/opslifecycle"', "hides the module 'opslifecycle'"),
+        ('module = "types.order"', "hides the module 'types'"),
         ('package = ""', "package is a path inside the project"),
         ('package = "/tmp/x"', "package is a path inside the project"),
         ('tests = "../x"', "tests is a path inside the project"),
@@ -380,6 +384,26 @@ def test_two_machines_share_no_package(gates: Path) -> None:
     path.write_text(path.read_text() + "\n[[" + table)
     with pytest.raises(InvalidConfigError, match="two machines have the same source"):
         load_config(path)
+
+
+def test_two_machines_share_no_package_where_capital_letters_do_not_count(gates: Path) -> None:
+    path = gates / "pyproject.toml"
+    text = path.read_text()
+    (package,) = re.findall(r'^package = "(.*)"$', text, re.MULTILINE)
+    more = f'source = "other.yaml"\npackage = "{package.title()}"\n'
+    path.write_text(f"{text}\n[[tool.opslifecycle-codegen.machine]]\n{more}")
+    with pytest.raises(InvalidConfigError, match="two machines have the same package"):
+        load_config(path)
+
+
+@pytest.mark.parametrize("name", ["queue", "attrs", "opslifecycle"])
+def test_a_new_machine_hides_no_module_of_python(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["init", name]) == 2
+    assert f"choose another name, such as {name}_item" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 _SCALARS = st.one_of(

@@ -64,9 +64,9 @@ class Builder:
             self._refined()
         if self.apart.chance(25):
             self._texts()
-        if self.apart.chance(20):
+        if self.apart.chance(30):
             self.shapes.moments = ["datetime", "timedelta"]
-        if self.latest.chance(20):
+        if self.latest.chance(30):
             self._decimals()
         if self.latest.chance(15):
             name = self.words.type()
@@ -219,6 +219,9 @@ class Builder:
             self.create_id = "id"
         for _ in range(pick.integer(0, 3)):
             self.params[words.name()] = self.type(optional=25)
+        for name in shapes.binary if self.latest.chance(80) else ():
+            # No literal has bytes: they come from a caller, or not at all.
+            self.params[words.name()] = name
 
     def record_fields(self) -> None:
         """Fields of every type, with every way to have an initial value."""

@@ -27,7 +27,8 @@ FEATURES = [
     "initial value: constant of an optional field", "initial value: none of an optional field",
     "initial value: parameter", "initial value: parameter of an optional field",
     "initial value: path into a parameter", "initial value: registry field", "invariant",
-    "label", "let", "listing", "long names", "pages",
+    "label", "let", "listing", "long names", "pages", "method over several actions",
+    "method over several actions: the only one of an action",
     "outcome of a union", "recovery: ends the interrupted",
     "recovery: ends some of the interrupted",
     "recovery: keeps some", "recovery: live records stay", "recovery: none", "registry field",
@@ -67,7 +68,6 @@ HOSTILE = [
 ]  # fmt: skip
 #: Keys that no random machine has, each with what shows them instead.
 NEVER_GENERATED = {
-    "Machine.methods": "it names actions, all of which are compared: tests/codegen/test_choices.py",
     "Machine.migrations": "a machine needs an earlier version of itself: tests/codegen",
     "Machine.scenarios": "it says how much is searched, and changes nothing of what is generated",
     "Work.call": "a later process makes the call again: tests/work",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from attrs import evolve, frozen
 from opslifecycle_codegen.analysis.scenario_rules import CRASH
-from opslifecycle_codegen.ir.program import Bulk, Command, Program
+from opslifecycle_codegen.ir.program import Bulk, Choice, Command, Program
 from opslifecycle_codegen.ir.times import command_reads_now
 from opslifecycle_codegen.ir.types import Type
 from opslifecycle_codegen.modelcheck.interpreter import Interpreter
@@ -34,10 +35,20 @@ class Asked:
     kind: str
     action: str = ""
     deferred: bool = False
+    #: A method over several actions.
+    choice: Choice | None = None
 
     def answer(self, state: State) -> Answer:
         """The result of the call in a state."""
         return self.answering(state, self.call)
+
+    def within(self, state: State) -> Asked:
+        """The same call as a call of the action that a method chooses in a state."""
+        if self.choice is None:
+            return self
+        record = next((r for r in state.records if r is not None and r[0] == self.call.id), None)
+        chosen = self.choice.chosen("" if record is None else record[1])
+        return evolve(self, kind="action", action=chosen.name)
 
     def at(self, time: int) -> Asked:
         """The same call at a time."""
@@ -92,10 +103,10 @@ class Exploration:
                     raise FaultError(
                         "the interpreter crashes", f"{asked.call}: {error!r}"
                     ) from error
-                answers.append((asked, answer))
+                answers.append((asked.within(state), answer))
                 after = answer.state
                 if after is not None and after not in paths and len(paths) < most:
-                    paths[after] = (*paths[state], (asked, answer))
+                    paths[after] = (*paths[state], answers[-1])
                     queue.append(after)
             yield Reached(state, paths[state], answers)
 
@@ -141,6 +152,7 @@ class Exploration:
                         call, (id, *arguments.values()), self.acting(action.name), "action",
                         action.name, declared.deferred,
                     )  # fmt: skip
+        yield from self._choices()
         for each in self.program.bulk:
             for arguments, time in itertools.product(
                 self._given(each.command.params, each.command.name), self._times(each)
@@ -156,6 +168,27 @@ class Exploration:
         if machine.collect is not None:
             yield self._asked(Call(str(machine.collect.method), None), (), "collect")
         yield from self._waits_and_cursors()
+
+    def _choices(self) -> Iterator[Asked]:
+        """Methods over several actions."""
+        ids, declared = self.values.ids[: len(self.ids)], self.program.machine.actions
+        deferred = {str(name): each.deferred for name, each in declared.items()}
+        for choice in self.program.choices:
+            choosing = partial(self._choosing, choice)
+            found = {time for action, _ in choice.actions for time in self._times(action)}
+            times = sorted(found - {None}, key=str) or [None]
+            for id, arguments, time in itertools.product(
+                ids, self._given(choice.first.params, choice.name), times
+            ):
+                call = Call(choice.name, self.values.plain(id), self._plain(arguments), time)
+                waits = all(deferred[action.name] for action, _ in choice.actions)
+                yield Asked(
+                    call, (id, *arguments.values()), choosing, "choice", deferred=waits,
+                    choice=choice,
+                )  # fmt: skip
+
+    def _choosing(self, choice: Choice, state: State, call: Call) -> Answer:
+        return self.interpreter.choose(state, call, choice)
 
     def _asked(self, call: Call, arguments: tuple[Any, ...], kind: str) -> Asked:
         interpreter = self.interpreter

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from tests.random_machines.building import Builder, Tree
+from tests.random_machines.choosing import add_methods
 from tests.random_machines.commands import Commands
 from tests.random_machines.details import Details
 from tests.random_machines.expressions import required
@@ -455,6 +456,7 @@ def build(number: int) -> tuple[Tree, frozenset[str]]:
     details.identifiers(latest)
     Working(builder, Pick(-1 - number - 3 * _LATER)).add()
     _divide(builder, Pick(-1 - number - 4 * _LATER))
+    add_methods(builder, Pick(-1 - number - 5 * _LATER))
     tree = pruned(builder.tree)
     found = builder.features | builder.expressions.used
     if re.search(r"\bnow\b", str(tree)):

@@ -270,3 +270,63 @@ def test_a_machine_without_an_end_has_a_diagram() -> None:
     tree["recovery"].pop("do")
     # Its watch never ends, which the compiler reports and a machine may waive.
     assert Examination().of(tree)
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+@pytest.mark.parametrize("optional", [True, False])
+def test_keys_of_long_names_are_printed_as_a_formatter_does(count: int, optional: bool) -> None:
+    tree, fields = parcel("fields")
+    names = [f"{letter}_number_that_the_customer_has_given" for letter in "abcd"[:count]]
+    create, type = tree["create"], "int | None" if optional else "int"
+    for name in names:
+        fields[name] = {"type": type, "initial": name}
+        create["params"][name] = type
+    for method in create["methods"].values():
+        method.extend(names)
+    tree["errors"]["held"] = {
+        "class": "HeldError", "fields": {"holder": "ParcelId"}, "message": "{holder} has it",
+    }  # fmt: skip
+    tree["unique"] = {
+        "by_what_the_customer_has_given": {
+            "summary": "By numbers.", "fields": names, "among": "live",
+            "error": {"held": {"holder": "existing"}},
+        }
+    }  # fmt: skip
+    with compiled(tree) as found:
+        assert not isinstance(found, Refused)
+        lint(found)
+
+
+@pytest.mark.parametrize("optional", [True, False])
+def test_a_timer_passes_constants_of_every_type(optional: bool) -> None:
+    tree, actions = parcel("actions")
+    tree["types"] = {"Money": {"summary": "m.", "type": "Decimal", "digits": 6, "places": 2}}
+    constants = {
+        "price": ("Money", "2.5"), "debt": ("Money", "Decimal('1.50') * 2 - 1"),
+        "due": ("datetime", "datetime(2026, 1, 31)"), "pause": ("timedelta", "timedelta(days=2)"),
+        "size": ("float", "1.5"), "name": ("str", "'it'"), "count": ("int", "3"),
+    }  # fmt: skip
+    params = {name: f"{type} | None" if optional else type for name, (type, _) in constants.items()}
+    for name, (type, _) in constants.items():
+        tree["fields"][name] = {"type": f"{type} | None"}
+        tree["snapshot"]["fields"][name] = f"parcel.{name}"
+    actions["stall"] = {
+        "summary": "Have it wait.", "from": ["accepted"], "to": "travelling", "params": params,
+        "update": {f"parcel.{name}": name for name in constants},
+    }  # fmt: skip
+    given = {name: value for name, (_, value) in constants.items()}
+    tree["after"] = {"accepted": {"milliseconds": 5, "do": "stall", "with": given}}
+    assert Examination().of(tree)
+
+
+@pytest.mark.parametrize("type", ["Money", "Money | None"])
+def test_recovery_ends_with_a_decimal_number(type: str) -> None:
+    tree, actions = parcel("actions")
+    tree["types"] = {"Money": {"summary": "m.", "type": "Decimal", "digits": 6, "places": 2}}
+    tree["fields"]["terminal_outcome"] = {"type": "Money | None"}
+    tree["snapshot"]["fields"]["outcome"] = "parcel.terminal_outcome"
+    actions["deliver"]["outcome"] = "1.5"
+    paid = "paid if paid is not None else 2.5" if type == "Money | None" else "paid"
+    actions["lose"] |= {"params": {"paid": type}, "outcome": paid}
+    tree["recovery"] |= {"do": "lose", "with": {"paid": "3.5"}}
+    assert Examination().of(tree)

@@ -153,7 +153,7 @@ class Walk:
         """Ask for something, most often what is accepted."""
         self._follow()
         for number in range(4):
-            asked = self._pick.one(self._calls).at(self._now())
+            asked = self._pick.one(self._calls).at(self._now()).within(self._state)
             answer = asked.answer(self._state)
             if answer.state is not None or number == 3:
                 break

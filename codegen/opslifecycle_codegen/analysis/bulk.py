@@ -116,7 +116,8 @@ class BulkCommands:
         outcome = bulk.command.outcome
         declared_outcome = action.end() if action is not None else None
         if declared_outcome is not None:
-            tree = self._compile(declared_outcome, Scope(self._symbols, names), None)
+            kind = self._symbols.entity_fields["terminal_outcome"].required
+            tree = self._compile(declared_outcome, Scope(self._symbols, names), kind)
             outcome = nodes.decided(tree)
 
         def given_to(way: Command) -> Command:

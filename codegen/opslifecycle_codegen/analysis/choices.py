@@ -44,7 +44,9 @@ def _choice(
         if way is not first and not set(statuses) & set(way.from_statuses):
             message = f"{name} never asks for {way.name}: others come first in its statuses"
             found.add(word.mark, "dead-action", message, of=way.name)
-    return Choice(str(name), declared.summary, ways)
+    # What a machine may waive is left out: it is asked for nowhere.
+    asked = tuple(each for each in ways if each[0] is first or each[1])
+    return Choice(str(name), declared.summary, asked)
 
 
 def _ways(actions: Sequence[Command]) -> Iterator[tuple[Command, tuple[str, ...]]]:

@@ -18,7 +18,7 @@ from opslifecycle_codegen.ir.types import BOOL, DATETIME, ENTITY, INT, UNKNOWN, 
 from opslifecycle_codegen.source import model, timer_model
 from opslifecycle_codegen.source.words import Expr, Name, TypeExpr
 
-Compile = Callable[[Expr, Scope], Expression]
+Compile = Callable[[Expr, Scope, Type | None], Expression]
 _UNITS_MS = {
     "days": 86_400_000, "hours": 3_600_000, "minutes": 60_000, "seconds": 1_000,
     "milliseconds": 1,
@@ -117,7 +117,7 @@ class Timers:
             unknown = nodes.IsNone(BOOL, since)
             return nodes.Conditional(optional(INT), unknown, nodes.NOTHING, later)
         scope = Scope(self._symbols, {str(self._machine.entity): self._record})
-        due = self._compile(declared.at, scope)
+        due = self._compile(declared.at, scope, None)
         times = (optional(INT), optional(DATETIME))
         if not (due.type == UNKNOWN or any(fits(due.type, each) for each in times)):
             message = f"expected a time, a datetime or an int of milliseconds, found {due.type}"
@@ -130,7 +130,8 @@ class Timers:
         for param, type in action.params.items():
             expr = next((e for n, e in declared.with_.items() if n == param), None)
             if expr is not None:
-                given[param] = evolve(self._constant(expr, type), type=type)
+                constant = self._compile(expr, Scope(self._symbols, {}), type)
+                given[param] = evolve(constant, type=type)
             elif param in action.defaults:
                 given[param] = action.defaults[param]
             elif type.optional:
@@ -144,13 +145,6 @@ class Timers:
                 message = f"{action.name} does not take {str(word)!r}"
                 self._diagnostics.add(word.mark, "unknown-name", message, hint)
         return given
-
-    def _constant(self, expr: Expr, type: Type) -> Expression:
-        tree = self._compile(expr, Scope(self._symbols, {}))
-        if not fits(tree.type, type):
-            message = f"expected {type}, found {tree.type}"
-            self._diagnostics.add(expr.mark, "wrong-type", message)
-        return tree
 
     # Commands -----------------------------------------------------------------------------------
 

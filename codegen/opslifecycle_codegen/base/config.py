@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keyword
 import re
+import sys
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
@@ -16,6 +17,10 @@ _KEYS = ["source", "package", "module", "tests", "docs", "lock", "templates", "o
 _TABLE = "tool.opslifecycle-codegen"
 _LINE_LENGTH_DEFAULT = 88
 _HEAD = re.compile(r"\s*\[\[\s*tool\s*\.\s*[\"']?opslifecycle-codegen[\"']?\s*\.\s*machine\s*\]\]")
+#: Top-level modules that generated code imports, or what it imports does.
+NOT_TO_BE_HIDDEN = sys.stdlib_module_names | {
+    "attr", "attrs", "cattr", "cattrs", "opslifecycle", "opslifecycle_codegen",
+}  # fmt: skip
 _NOT_IN_PATHS = frozenset('\\<>:"|?*=')
 _EXAMPLE = (
     f"add to pyproject.toml:\n\n    [[{_TABLE}.machine]]\n"
@@ -80,7 +85,9 @@ def load_config(pyproject: Path) -> list[MachineConfig]:
         each = _machine(_Place(pyproject, text, number), machine, line_length)
         for key in ("source", "package", "module", "lock"):
             value = getattr(each, key)
-            if value in [getattr(other, key) for other in found]:
+            # Some file systems have no capital letters of their own.
+            taken = [str(getattr(other, key)).casefold() for other in found]
+            if str(value).casefold() in taken:
                 message = f"two machines have the same {key}, {str(value)!r}"
                 raise _Place(pyproject, text, number).error(message, key)
         found.append(each)
@@ -143,7 +150,7 @@ def _machine(place: _Place, table: object, line_length: int) -> MachineConfig:
     source = _path(place, "source", table["source"])
     package = _path(place, "package", table["package"])
     parts = package.parts[1:] if package.parts[:1] == ("src",) else package.parts
-    module = _module(place, table.get("module"), ".".join(parts))
+    module = _module(place, table.get("module"), parts)
     if source.suffix not in (".yaml", ".yml"):
         message = f"source is a YAML file, such as machine/order.yaml; got {str(source)!r}"
         raise place.error(message, "source")
@@ -177,17 +184,27 @@ def _path(place: _Place, key: str, value: object) -> PurePosixPath:
     return path
 
 
-def _module(place: _Place, value: object, default: str) -> str:
+def _module(place: _Place, value: object, folders: tuple[str, ...]) -> str:
     """Return the dotted name under which the package is imported."""
-    name, key = (default, "package") if value is None else (value, "module")
-    words = name.split(".") if isinstance(name, str) else [""]
+    if value is None:
+        name, key, words = ".".join(folders), "package", list(folders)
+    else:
+        name, key = str(value), "module"
+        words = name.split(".") if isinstance(value, str) else [""]
     if not all(word.isidentifier() and not keyword.iskeyword(word) for word in words):
         message = (
             f"the generated package is imported as {name!r}, which is no name of a module;"
             " choose another folder for package, or say the name under module"
         )
         raise place.error(message, key)
-    return str(name)
+    if words[0] in sys.stdlib_module_names or name in NOT_TO_BE_HIDDEN:
+        message = (
+            f"the generated package is imported as {name!r}, and hides the module {words[0]!r}"
+            " that generated code needs; choose another folder for package, or one within a"
+            " package of the project"
+        )
+        raise place.error(message, key)
+    return name
 
 
 def _known(place: _Place, where: str, table: Iterable[str], keys: list[str]) -> None:

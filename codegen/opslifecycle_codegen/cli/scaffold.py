@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 import jinja2
 
-from opslifecycle_codegen.base.config import InvalidConfigError
+from opslifecycle_codegen.base.config import NOT_TO_BE_HIDDEN, InvalidConfigError
 from opslifecycle_codegen.emit import write
 from opslifecycle_codegen.ir.symbols import pascal
 from opslifecycle_codegen.source.parser import is_name
@@ -22,6 +22,9 @@ def begin(project: Path, name: str) -> list[PurePosixPath]:
     """
     if not is_name(name):
         raise InvalidConfigError(f"{name!r} is no name for a machine; use snake_case: order_line")
+    if name in NOT_TO_BE_HIDDEN:
+        message = f"a package {name!r} would hide the module that generated code needs"
+        raise InvalidConfigError(f"{message}; choose another name, such as {name}_item")
     words = {"name": name, "title": pascal(name), "human": name.replace("_", " ")}
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("opslifecycle_codegen", "emit/templates/init"),

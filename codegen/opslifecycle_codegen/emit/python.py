@@ -72,14 +72,14 @@ class Printer:
     def code(self, tree: Expression) -> Code:
         """Return an expression."""
         match tree:
-            case expr.Literal(type=type, value=int() as number) if type == DATETIME:
+            case expr.Literal(type=type, value=int() as number) if type.required == DATETIME:
                 figures = [*datetime_arguments(number), "tzinfo=_dt.UTC"]
                 return layout.called("_dt.datetime", [Code(each) for each in figures])
-            case expr.Literal(type=type, value=int() as number) if type == TIMEDELTA:
+            case expr.Literal(type=type, value=int() as number) if type.required == TIMEDELTA:
                 units = timedelta_arguments(number)
                 return layout.called("_dt.timedelta", [Code(each) for each in units])
-            case expr.Literal(type=type, value=int() as units) if type.kind == "decimal":
-                text = Code(layout.quoted(decimal_notation(units, type.places)))
+            case expr.Literal(type=type, value=int() as units) if type.required.kind == "decimal":
+                text = Code(layout.quoted(decimal_notation(units, type.required.places)))
                 return layout.called("_dec.Decimal", [text])
             case expr.Literal(value=value):
                 return Code(layout.quoted(value) if isinstance(value, str) else repr(value))
@@ -104,13 +104,13 @@ class Printer:
             case expr.Not(operand=operand):
                 return self._not(operand)
             case expr.Arithmetic(operator=operator, left=left, right=right) if (
-                tree.type.kind == "decimal"
+                tree.type.required.kind == "decimal"
             ):
                 function = f"_rt.EXACT.{_EXACT[operator]}"
                 return layout.called(function, [self.code(left), self.code(right)])
             case expr.Arithmetic(operator=operator, left=left, right=right):
                 return layout.calculated(self.code(left), operator, self.code(right))
-            case expr.Negative(operand=operand) if tree.type.kind == "decimal":
+            case expr.Negative(operand=operand) if tree.type.required.kind == "decimal":
                 return layout.called("_rt.EXACT.minus", [self.code(operand)])
             case expr.Negative(operand=operand):
                 return layout.negative(self.code(operand))
@@ -138,7 +138,7 @@ class Printer:
     def assignment(self, update: Assignment) -> tuple[str, Code]:
         """What stands before the value of an update, and the value: `x = x + 1` as `x += 1`."""
         target, value = self.code(update.target), update.value
-        exact = value.type.kind == "decimal"
+        exact = value.type.required.kind == "decimal"
         if (
             isinstance(value, expr.Arithmetic)
             and not exact

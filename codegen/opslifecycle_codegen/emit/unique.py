@@ -25,8 +25,8 @@ class KeyLowering:
         """Return lines that enter the holder of each key, for a new record."""
         lines: list[str] = []
         for key in self.keys:
-            claim = f"{self.authority}.{key_index(key.name)}[{self._of(key)}] = id"
-            lines += self._guarded(list(self._tests(key)), Code(claim), depth=depth)
+            tests, holder = list(self._tests(key)), self._holder(key)
+            lines += self._guarded(tests, "", holder, " = id", depth=depth)
         return lines
 
     def released(self) -> list[str]:
@@ -34,17 +34,12 @@ class KeyLowering:
         lines: list[str] = []
         for key in self.keys:
             live = [f"not {self.record}.status.terminal"] if key.of_live else []
-            lines += self._if_whole(key, self._deleted(key), *live)
+            lines += self._deleted(key, *live)
         return lines
 
     def ended(self) -> list[str]:
         """Return lines that remove the holders of keys of live records, for one that ends."""
-        return [
-            line
-            for key in self.keys
-            if key.of_live
-            for line in self._if_whole(key, self._deleted(key))
-        ]
+        return [line for key in self.keys if key.of_live for line in self._deleted(key)]
 
     def recovered(self) -> list[str]:
         """Return lines of a function that enter the holder of each recovered key."""
@@ -55,10 +50,10 @@ class KeyLowering:
         for key in self.keys:
             live = [f"not {entity}.status.terminal"] if key.of_live else []
             index = f"{self.authority}.{key_index(key.name)}"
-            arguments = [layout.quoted(key.name), index, self._of(key), f"{entity}.id"]
-            call = layout.called("_rt.claim_key", [Code(each) for each in arguments])
+            name, id = Code(layout.quoted(key.name)), Code(f"{entity}.id")
+            call = layout.called("_rt.claim_key", [name, Code(index), self._of(key), id])
             tests = [*live, *self._tests(key)]
-            lines += [f"        {line}" for line in self._guarded(tests, call, depth=2)]
+            lines += [f"        {line}" for line in self._guarded(tests, "", call, "", depth=2)]
         return lines
 
     def find(self, key: UniqueKey) -> str:
@@ -67,29 +62,33 @@ class KeyLowering:
         one = parameters[0] if len(parameters) == 1 else layout.called("", parameters)
         return layout.called(f"{self.authority}.{key_index(key.name)}.get", [one]).text
 
-    def _of(self, key: UniqueKey) -> str:
+    def _of(self, key: UniqueKey) -> Code:
         fields = [Code(f"{self.record}.{name}") for name in key.fields]
-        return fields[0].text if len(fields) == 1 else layout.called("", fields).text
+        return fields[0] if len(fields) == 1 else layout.called("", fields)
 
-    def _deleted(self, key: UniqueKey) -> str:
-        return f"del {self.authority}.{key_index(key.name)}[{self._of(key)}]"
+    def _holder(self, key: UniqueKey) -> Code:
+        lead, of = f"{self.authority}.{key_index(key.name)}[", self._of(key)
+        return Code(f"{lead}{of.text}]", lead=lead, parts=(of,))
+
+    def _deleted(self, key: UniqueKey, *tests: str) -> list[str]:
+        tests = (*tests, *self._tests(key))
+        return self._guarded(list(tests), "del ", self._holder(key), "", depth=2)
 
     def _tests(self, key: UniqueKey) -> Iterator[str]:
         for name, type in key.fields.items():
             if type.optional:
                 yield f"{self.record}.{name} is not None"
 
-    def _if_whole(self, key: UniqueKey, line: str, *tests: str) -> list[str]:
-        return self._guarded([*tests, *self._tests(key)], Code(line), depth=2)
-
-    def _guarded(self, tests: list[str], line: Code, *, depth: int) -> list[str]:
+    def _guarded(
+        self, tests: list[str], before: str, code: Code, after: str, *, depth: int
+    ) -> list[str]:
         indent = 4 * depth
         if not tests:
-            return self._lines("", line, "", indent)
+            return self._lines(before, code, after, indent)
         test = layout.joined("and", [Code(each) for each in tests], AND)
         return [
             *self._lines("if ", test, ":", indent),
-            *(f"    {each}" for each in self._lines("", line, "", indent + 4)),
+            *(f"    {each}" for each in self._lines(before, code, after, indent + 4)),
         ]
 
     def _lines(self, before: str, code: Code, after: str, indent: int) -> list[str]:

@@ -21,12 +21,12 @@ _FIRMNESS: dict[type[Expression], int] = {
 def notation(tree: Expression) -> str:
     """Return an expression with the necessary brackets only."""
     match tree:
-        case expr.Literal(type=type, value=int() as value) if type == DATETIME:
+        case expr.Literal(type=type, value=int() as value) if type.required == DATETIME:
             return f"datetime({', '.join(datetime_arguments(value))})"
-        case expr.Literal(type=type, value=int() as value) if type == TIMEDELTA:
+        case expr.Literal(type=type, value=int() as value) if type.required == TIMEDELTA:
             return f"timedelta({', '.join(timedelta_arguments(value))})"
-        case expr.Literal(type=type, value=int() as value) if type.kind == "decimal":
-            return f"Decimal('{decimal_notation(value, type.places)}')"
+        case expr.Literal(type=type, value=int() as value) if type.required.kind == "decimal":
+            return f"Decimal('{decimal_notation(value, type.required.places)}')"
         case expr.Literal(value=value):
             return _literal(value)
         case expr.Member(type=enum, word=word):

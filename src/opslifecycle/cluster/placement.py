@@ -21,6 +21,7 @@ from opslifecycle.errors import OpsLifecycleError, RegistryOwnedError
 from opslifecycle.stores.postgres.claims import OWNER_LIVES, is_free
 from opslifecycle.stores.postgres.link import Deadline, Link
 from opslifecycle.stores.postgres.session import Session, Target, enter, leave
+from opslifecycle.values.plain import error_text
 
 _log = logging.getLogger("opslifecycle")
 #: The first and the longest pause before a registry is opened again whose handler has failed.
@@ -159,7 +160,7 @@ class Placement(Generic[RegistryT]):
             await asyncio.Event().wait()
         except Exception as error:
             _log.exception("%s: the handler of %r has failed", self._target.name, name)
-            self._pause(name, repr(error))
+            self._pause(name, error_text(error, repr))
         finally:
             await asyncio.shield(registry._close())
 

@@ -36,7 +36,7 @@ from opslifecycle.shell.commands import (
     in_its_arguments,
 )
 from opslifecycle.values.conversion import structure, unstructure
-from opslifecycle.values.plain import Data, Json, data_of, text_of
+from opslifecycle.values.plain import Data, Json, data_of, error_text, text_of
 
 _ACT, _TOGETHER = "act", "together"
 #: A command on one record: its id, the function that decides it and that function's arguments.
@@ -167,7 +167,7 @@ class Wire:
                 return text_of({"collected": cast("Json", bodies)})
             return text_of({"value": unstructure(value)})
         except Exception as error:  # the committer's thread must go on
-            return self.of_error(InternalError(repr(error)))
+            return self.of_error(InternalError(error_text(error, repr)))
 
     def of_error(self, error: OpsLifecycleError) -> str:
         """Return the text of an answer that rejects a command."""

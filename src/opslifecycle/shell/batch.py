@@ -11,6 +11,7 @@ from opslifecycle.shell.commands import Change, Command, Reply, Step, Together
 from opslifecycle.shell.engine import Engine
 from opslifecycle.shell.pending import PendingCommand, set_results
 from opslifecycle.shell.retention import Retention
+from opslifecycle.values.plain import error_text
 
 
 class Batch(Generic[IdT, RecordT]):
@@ -160,7 +161,7 @@ def without(batch: list[PendingCommand], error: NotStorableError) -> list[Pendin
         InternalError: No command of the batch acts on the record.
     """
     guilty = [command for command in batch if _acts_on(command, error.id)]
-    cause = repr(error.__cause__)
+    cause = error_text(error.__cause__ or error, repr)
     if not guilty:
         reasons = [InternalError(cause) for _ in batch]
         set_results(batch, reasons)

@@ -40,6 +40,7 @@ from opslifecycle.shell.retention import Retention
 from opslifecycle.shell.writes import Writes
 from opslifecycle.stores.base import Commit, Store
 from opslifecycle.sync.waking import Gate
+from opslifecycle.values.plain import error_text
 
 _log = logging.getLogger("opslifecycle")
 
@@ -252,7 +253,7 @@ class Committer(Generic[IdT, RecordT]):
             return without(batch, error)
         except BaseException as error:
             # Set the results first, because the error then closes the registry.
-            reason: OpsLifecycleError = InternalError(repr(error))
+            reason: OpsLifecycleError = InternalError(error_text(error, repr))
             if isinstance(error, OwnershipLostError):
                 reason = error
             set_results(batch, [reason.clone() for _ in batch])

@@ -17,7 +17,7 @@ from opslifecycle.errors import InvalidValueError
 from opslifecycle.shell.commands import Decide
 from opslifecycle.stores.base import OUTBOX_PREFIX, is_outbox_key
 from opslifecycle.values.conversion import structure
-from opslifecycle.values.plain import MISSING, data_of, json_text, text_of
+from opslifecycle.values.plain import MISSING, data_of, error_text, json_text, text_of
 
 EffectT = TypeVar("EffectT", bound=Enum)
 ActionT = TypeVar("ActionT", bound=Enum)
@@ -182,7 +182,8 @@ class OutboxEntry:
 
     def fail(self, error: BaseException) -> None:
         """Count a delivery that failed. The last allowed one makes the message a dead letter."""
-        said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        name, text = type(error).__name__, error_text(error)
+        said = f"{name}: {text}" if text else name
         # Lone surrogates cannot be stored.
         said = said.encode(errors="backslashreplace").decode()
         self._replace(self._failed(said[:_ERROR_CHARACTERS_MAX]))

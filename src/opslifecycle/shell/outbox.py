@@ -297,7 +297,8 @@ class Outbox:
                 self._deliver()
                 return
             except BaseException:
-                _log.exception("the delivery of effects was interrupted, and begins again")
+                with suppress(Exception):
+                    _log.exception("the delivery of effects was interrupted, and begins again")
                 with suppress(Empty):
                     # Not at once: what has failed may fail again. A new message ends the pause.
                     self._queue.get(timeout=RETRY_SECONDS_MIN)
@@ -363,12 +364,13 @@ class Outbox:
         stays = self._lock.hold(self._note_delivery, entry, error)
         if stays is None:
             return
-        if error is not None and not isinstance(error, AbandonedError):
-            _log_failure(entry, error, stays=stays)
         if stays:
             self._lanes.put_back(entry, self._now())
         else:
             self._lanes.leave(entry)
+        if error is not None and not isinstance(error, AbandonedError):
+            with suppress(Exception):  # the logging of a program may fail, too
+                _log_failure(entry, error, stays=stays)
 
     def _note_delivery(self, entry: OutboxEntry, error: BaseException | None) -> bool | None:
         """Return whether the message is delivered again; None if the outbox was abandoned."""
@@ -394,6 +396,5 @@ class Outbox:
 
 def _log_failure(entry: OutboxEntry, error: BaseException, *, stays: bool) -> None:
     fate = "will be tried again" if stays else "is a dead letter"
-    message = entry.message
-    text = "effect %d (%s) %s: a delivery failed"
+    text, message = "effect %d (%s) %s: a delivery failed", entry.message
     _log.error(text, message.number, message.effect.value, fate, exc_info=error)

@@ -30,7 +30,7 @@ from opslifecycle.values.moments import (
     timedelta_from,
 )
 from opslifecycle.values.pages import Page
-from opslifecycle.values.plain import MISSING, UNKNOWN_HERE, Data, Json, text_of
+from opslifecycle.values.plain import MISSING, UNKNOWN_HERE, Data, Json, error_text, text_of
 
 if TYPE_CHECKING:
     from cattrs import Converter
@@ -177,8 +177,8 @@ def check_storable(field: str, value: object, kind: object) -> None:
         structure(json.loads(text), kind)
     except Exception as error:
         # The conversions of a program may raise any exception; each is about this value.
-        name = type(value).__name__
-        reason = f"this {name} cannot be stored as JSON and read back: {error or repr(error)}"
+        said = error_text(error) or error_text(error, repr)
+        reason = f"this {type(value).__name__} cannot be stored as JSON and read back: {said}"
         if isinstance(error, TypeError):
             reason += "; register the conversions of its class with opslifecycle.register_type"
         raise InvalidValueError(field, reason) from error

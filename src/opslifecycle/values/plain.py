@@ -24,6 +24,22 @@ UNKNOWN_HERE = "is not known here; remove it, or pass what this version of the m
 json_text: Callable[[str], str] = encode_basestring
 
 
+def error_text(error: BaseException, form: Callable[[BaseException], str] = str) -> str:
+    """Return the text of an error, also if its own methods fail: programs have any errors.
+
+    Args:
+        error: The error.
+        form: `str` or `repr`.
+    """
+    try:
+        # A subclass of str has methods of its own.
+        return str.__str__(form(error))
+    except KeyboardInterrupt:
+        raise
+    except BaseException as failure:
+        return f"{type(error).__name__} without a text: {type(failure).__name__} was raised for it"
+
+
 def count_from(data: object) -> int:
     """Return a stored count.
 

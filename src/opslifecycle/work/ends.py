@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 import attrs
 from opslifecycle import unstructure
+from opslifecycle.values.plain import error_text
 
 #: Both kinds of CancelledError, which have no common base.
 CANCELLED_ERRORS = (asyncio.CancelledError, concurrent.futures.CancelledError)
@@ -121,7 +122,7 @@ def _json_of(value: object) -> str:
     try:
         return json.dumps(unstructure(value), ensure_ascii=False, allow_nan=False)
     except Exception as error:
-        text = f"{type(error).__name__}: {error}"
+        text = f"{type(error).__name__}: {error_text(error)}"
         raise NotStorableError(f"the result is not serialisable as JSON: {text}") from None
 
 
