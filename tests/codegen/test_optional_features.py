@@ -274,7 +274,9 @@ def test_numbers_whose_names_fill_a_line_are_written_as_text(tmp_path: Path) -> 
     assert printed(folder, script) == ["2 0:00:03"]
 
 
-def test_one_status_is_enough(tmp_path: Path) -> None:
-    # Every status is legal then, and nothing is watched; neither is a fault of the machine.
-    folder = compiled(tmp_path, ONE_STATUS)
+@pytest.mark.parametrize("guards", ["", "\n    guards: [known]"])
+def test_one_status_is_enough(tmp_path: Path, guards: str) -> None:
+    # Every status is legal then, and nothing is watched; neither is a fault of the machine. With
+    # guards of its own, no action is left for the table of the generated tests.
+    folder = compiled(tmp_path, ONE_STATUS, ("    from: active\n", f"    from: active{guards}\n"))
     assert main(["--project", str(folder), "verify", "--induction"]) == 0

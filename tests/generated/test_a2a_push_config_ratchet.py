@@ -40,12 +40,6 @@ CELLS = [
 #: The cells of actions that are legal.
 LEGAL = [cell for cell in CELLS if cell[2] is not None]
 
-#: The illegal actions of each status that has some.
-ILLEGAL: dict[ConfigStatus, list[str]] = {}
-for _status, _action, _target in CELLS:
-    if _target is None:
-        ILLEGAL.setdefault(_status, []).append(_action)
-
 
 def new_authority() -> ConfigAuthority:
     """Return an authority without records."""
@@ -102,38 +96,6 @@ def test_legal_action_leads_to_the_declared_status(
     decision = decide(authority, record.id, action)
     assert isinstance(decision, tuple), decision
     assert record.status is target
-
-
-@pytest.mark.parametrize("status", ILLEGAL)
-def test_illegal_actions_are_rejected_and_change_nothing(status: ConfigStatus) -> None:
-    wrong = []
-    for action in ILLEGAL[status]:
-        authority = new_authority()
-        record = sample_record(authority, status)
-        before = fields_of(record)
-        decision = decide(authority, record.id, action)
-        if not isinstance(decision, _rt.OpsLifecycleError) or fields_of(record) != before:
-            wrong.append(action)
-    assert wrong == []
-
-
-@pytest.mark.parametrize("answer", [True, False])
-@pytest.mark.parametrize("status", ILLEGAL)
-def test_no_value_of_a_field_makes_an_illegal_action_legal(
-    status: ConfigStatus,
-    answer: bool,
-) -> None:
-    wrong = []
-    for action in ILLEGAL[status]:
-        authority = new_authority()
-        record = sample_record(authority, status)
-        for name in record.__slots__:
-            if name not in ("id", "status"):
-                setattr(record, name, _rt.Anything(answer))
-        decision = decide(authority, record.id, action)
-        if not isinstance(decision, _rt.OpsLifecycleError) or record.status is not status:
-            wrong.append(action)
-    assert wrong == []
 
 
 #: Each action, with the one that leads to where it is legal, if any does.
