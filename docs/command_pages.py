@@ -13,6 +13,7 @@ from pathlib import Path
 
 import click
 from opslifecycle.cli.group import cli
+from opslifecycle.cli.man import manual
 from opslifecycle_codegen.cli.main import parser
 
 _NOTE = "<!-- Printed by docs.command_pages; make generate writes it anew. -->\n"
@@ -134,6 +135,8 @@ def _argument(argument: argparse.Action) -> str:
 PAGES: dict[str, Callable[[], str]] = {
     "opslifecycle.md": run_page,
     "opslifecycle-codegen.md": codegen_page,
+    # Packages install it as share/man/man1/opslifecycle.1.
+    "opslifecycle.1": lambda: manual(cli),
 }
 
 

@@ -125,7 +125,7 @@ class TestEnds:
         assert run(path, cwd=tmp_path).returncode == 0
         assert {each.name for each in tmp_path.iterdir()} == {"batch.yaml", ".opslifecycle"}
         ours = tmp_path / ".opslifecycle"
-        made = {".gitignore", "operations.db", "operations.db-lease"}
+        made = {".gitignore", "operations.db", "operations.db-lease", "operations.db.logs"}
         assert {each.name for each in ours.iterdir()} == made
         assert (ours / ".gitignore").read_text() == "*\n"
 

@@ -10,6 +10,7 @@ from opslifecycle.cli.interrupting import raise_interrupts
 #: The function of each command is in the module of the same name. Its line in the help is here, so
 #: that `--help` imports no command.
 COMMANDS = {
+    "attach": "Follow a run to its end.",
     "cancel": "Ask the owners of operations to cancel them.",
     "collect": "Print and erase finished operations of ended runs.",
     "db": "Administer a store on a PostgreSQL server.",
@@ -17,7 +18,9 @@ COMMANDS = {
     "logs": "Print the output of a command.",
     "ls": "List the operations in a store, oldest first.",
     "map": "Run a command for each of many values.",
+    "man": "Print the manual page.",
     "migrate": "Migrate the registries of a store, after a backup.",
+    "retry": "Run commands of an earlier run again.",
     "restored": "Begin a new epoch after a store was restored.",
     "run": "Run commands, and record how each ends.",
     "serve": "Show a store over HTTP.",

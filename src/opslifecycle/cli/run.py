@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import click
 from opslifecycle.cli.batches.model import Batch, InvalidBatchError, command_of
 from opslifecycle.cli.batches.reading import read_batch
-from opslifecycle.cli.detaching import detached
-from opslifecycle.cli.display import Entries, display_for
 from opslifecycle.cli.limits import (
     grace_option,
     log_bytes_option,
     max_concurrent_option,
     patience_option,
 )
-from opslifecycle.cli.output import Output
 from opslifecycle.cli.running.execution import RunOptions
-from opslifecycle.cli.session import Session, new_name
-from opslifecycle.cli.stores import store_option, told_errors
+from opslifecycle.cli.starting import start
+from opslifecycle.cli.stores import store_option
 from opslifecycle.inspection.locations import Location
 
 
@@ -90,12 +86,4 @@ def run(
         ctx.exit(2)
     at_once = max_concurrent or asked.max_concurrent or os.cpu_count() or 1
     options = RunOptions(store, at_once, grace_seconds, store_patience, log_bytes_max)
-    name, ready = new_name(), None
-    if detach:
-        with told_errors():
-            ready = detached(store, name)
-        if ready is None:
-            return
-    output = Output(sys.stdout)
-    display = Entries(output) if as_json else display_for(output)
-    ctx.exit(Session(name, asked, options, display, output).status(ready))
+    ctx.exit(start(asked, options, detach=detach, as_json=as_json))

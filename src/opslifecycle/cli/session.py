@@ -8,6 +8,7 @@ import os
 
 import click
 from opslifecycle import DEFAULT_MAX_COMPLETED, AsyncRegistry, OperationId, PersistenceError, RunId
+from opslifecycle.cli.batches.command_file import CommandFile
 from opslifecycle.cli.batches.model import Batch
 from opslifecycle.cli.detaching import Ready
 from opslifecycle.cli.display import Display
@@ -74,7 +75,8 @@ class Session:
         store = self._options.store.store(self._name, impatient=True)
         registry = AsyncRegistry(max_completed=retained, store=store)
         try:
-            runner = Runner(registry, self._batch, self._options, ready)
+            commands = CommandFile(self._options.store.beside, self._name)
+            runner = Runner(registry, self._batch, self._options, ready, commands)
             with Signals(runner.interrupt, runner.suspend, runner.resume):
                 status = await self._show_and_run(runner)
                 await self._written(runner)

@@ -34,9 +34,21 @@ def watch(ctx: click.Context, store: Location, name: str | None) -> None:
     console = Console(highlight=False)
     if name is None and not console.is_terminal:
         raise click.UsageError("the table needs a terminal: use `ls`, or --run to wait for a run")
+    ctx.exit(follow(console, store, name))
+
+
+def follow(console: Console, store: Location, name: str | None, *, latest: bool = False) -> int:
+    """Show the operations of all runs, or those of one until it has ended; return the exit status.
+
+    Args:
+        console: Where the table is.
+        store: The store.
+        name: A part of the name of the run; None for all runs.
+        latest: Whether None is the latest run instead.
+    """
     with told_errors():
         source = reader(store)
-        chosen = None if name is None else run_named(source.names(), name)
+        chosen = run_named(source.names(), name) if latest or name is not None else None
         with Live(console=console, auto_refresh=False, transient=True) as live:
             while True:
                 runs = source.all() if chosen is None else [source.registry(chosen)]
@@ -48,7 +60,7 @@ def watch(ctx: click.Context, store: Location, name: str | None) -> None:
                 time.sleep(_LOOK_SECONDS)
         print_uncut(console, _table(found, console.width if console.is_terminal else None))
         completed = OperationStatus.COMPLETED.value
-        ctx.exit(0 if all(each.status == completed for each in found) else 1)
+        return 0 if all(each.status == completed for each in found) else 1
 
 
 def drawn(console: Console, found: list[Found]) -> Group:

@@ -9,6 +9,7 @@ from opslifecycle.work.answers import (
 from opslifecycle.work.context import CurrentOperation, current
 from opslifecycle.work.errors import (
     NoCurrentOperationError,
+    NoEventLoopError,
     OperationEndedError,
     SupervisorClosedError,
     WorkNotRecordedError,
@@ -40,6 +41,7 @@ __all__ = [
     "EndAsFailed",
     "Interrupted",
     "NoCurrentOperationError",
+    "NoEventLoopError",
     "Operation",
     "OperationEndedError",
     "OperationExecutor",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Mapping
 from types import FunctionType
 
 from opslifecycle import InvalidValueError
+from opslifecycle.work.errors import NoEventLoopError
 from opslifecycle.work.job import Function, Process
 from opslifecycle.work.retry import Retry
 
@@ -18,6 +20,18 @@ def check_options(max_running: object, on_exit: object) -> None:
         raise InvalidValueError("max_running", reason)
     if on_exit not in ("wait", "cancel"):
         raise InvalidValueError("on_exit", f"expected 'wait' or 'cancel', got {on_exit!r}")
+
+
+def check_event_loop() -> None:
+    """Check that an event loop of asyncio runs in this thread.
+
+    Raises:
+        NoEventLoopError: None does; another library's may.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        raise NoEventLoopError from None
 
 
 def check_start(key: object, on_interrupt: object, priority: object, retry: object) -> None:

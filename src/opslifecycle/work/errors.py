@@ -15,6 +15,21 @@ class SupervisorClosedError(OpsLifecycleError):
         super().__init__()
 
 
+class NoEventLoopError(OpsLifecycleError, RuntimeError):
+    """A supervisor that was entered with `async with` outside an event loop of asyncio.
+
+    trio and other loops do not run the tasks of a supervisor.
+    """
+
+    template = (
+        "a supervisor needs a running event loop of asyncio: use `with Supervisor(...)`, whose"
+        " calls block, in a thread"
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+
+
 class NoCurrentOperationError(OpsLifecycleError, LookupError):
     """A call of `current()` outside work that a supervisor runs in this process."""
 

@@ -14,6 +14,7 @@ from opslifecycle import (
 from opslifecycle.values.identifiers import AnyIdentifier
 from opslifecycle.work.answers import CancelAnswer, cancel_record
 from opslifecycle.work.arguments import (
+    check_event_loop,
     check_given,
     check_options,
     check_start,
@@ -92,6 +93,7 @@ class Supervisor(Generic[IdT, OutcomeT, ResultsT]):
     async def __aenter__(self) -> Self:
         if self._block is not None:
             raise SupervisorClosedError
+        check_event_loop()
         self._block = Block(
             cast(AnyLifecycle, self._lifecycle),
             self._executor,

@@ -7,6 +7,7 @@ import os
 from io import FileIO
 from pathlib import Path
 
+from opslifecycle.cli.batches.command_file import command_file
 from opslifecycle.inspection.logs import STREAMS, folder_of, segments
 
 DEFAULT_LOG_BYTES_MAX = 10 * 1024 * 1024
@@ -86,9 +87,10 @@ class LogWriter:
 
 
 def remove(store: Path, run: str, operations: list[str]) -> None:
-    """Remove the logs of a run and of its operations, whose records were erased."""
-    with contextlib.suppress(OSError):
-        run_log(store, run).unlink()
+    """Remove what is stored of a run and of its operations, whose records were erased."""
+    for file in (run_log(store, run), command_file(store, run)):
+        with contextlib.suppress(OSError):
+            file.unlink()
     for operation in operations:
         for stream in STREAMS:
             for segment in segments(store, operation, stream):

@@ -8,6 +8,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Iterable
 
 from opslifecycle import AsyncRegistry, OperationId, OperationLifecycleSnapshot, SessionId
+from opslifecycle.cli.batches.command_file import CommandFile
 from opslifecycle.cli.batches.model import Batch, When
 from opslifecycle.cli.running.execution import Execution, RunOptions
 from opslifecycle.cli.running.job import Job, Phase, job_of
@@ -28,6 +29,7 @@ class Runner:
         batch: The commands.
         options: The options of the run.
         registered: Called when every command is registered.
+        commands: The file of the commands, for later runs; None to store none.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class Runner:
         batch: Batch,
         options: RunOptions,
         registered: Callable[[], None] | None = None,
+        commands: CommandFile | None = None,
     ) -> None:
         self.registry = registry
         self.recorder = Recorder(options.patience_seconds)
@@ -49,6 +52,7 @@ class Runner:
         self._places = {each.name: place for place, each in enumerate(batch.commands)}
         self._options = options
         self._registered = registered
+        self._command_file = commands
         self._owner = SessionId.new()
         self._jobs = {job.id: job for job in (job_of(each, self._owner) for each in batch.commands)}
         self._recent: deque[Job] = deque(maxlen=_RECENT_MAX)
@@ -161,6 +165,8 @@ class Runner:
 
     async def _register(self) -> None:
         jobs = list(self._jobs.values())
+        if self._command_file is not None:
+            self._command_file.begin(self._batch, [str(job.id) for job in jobs])
         try:
             for start in range(0, len(jobs), _REGISTERED_AT_ONCE):
                 chunk = jobs[start : start + _REGISTERED_AT_ONCE]
@@ -204,6 +210,8 @@ class Runner:
         again = job_of(job.command, self._owner, job.attempt + 1)
         self._jobs[again.id] = again
         self.counts[Phase.WAITING] += 1
+        if self._command_file is not None:
+            self._command_file.add(str(again.id), job.command.name)
         try:
             await self._register_one(again)
         except NotRecordedError:
