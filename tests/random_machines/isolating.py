@@ -47,8 +47,7 @@ class Chunk:
 
     source: str
     make: Source
-    first: int
-    count: int
+    numbers: Sequence[int]
 
 
 @define
@@ -116,7 +115,7 @@ def _begun(chunk: Chunk, until: float) -> _Worker:
     process.start()
     # So that a process which dies leaves no writer behind: the pipe ends with it.
     theirs.close()
-    return _Worker(chunk, process, ours, chunk.first)
+    return _Worker(chunk, process, ours, chunk.numbers[0])
 
 
 def _receive(worker: _Worker, found: Findings) -> None:
@@ -155,8 +154,8 @@ def _work(chunk: Chunk, until: float, connection: Connection) -> None:
     # A group of processes that the parent can kill as a whole.
     os.setsid()
     examination = Examination(thorough=True)
-    for number in range(chunk.first, chunk.first + chunk.count):
-        if time.monotonic() > until and number > chunk.first:
+    for number in chunk.numbers:
+        if time.monotonic() > until and number != chunk.numbers[0]:
             break
         connection.send(("begins", number))
         failures = list(_failures(chunk, number, examination))

@@ -7,6 +7,7 @@ the smallest machine that shows it.
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import random
 import sys
@@ -17,7 +18,7 @@ from tests.random_machines.building import Tree
 from tests.random_machines.coverage import ACCEPTED_MIN, FEATURES, HOSTILE
 from tests.random_machines.examining import Examination
 from tests.random_machines.features import build
-from tests.random_machines.isolating import Chunk, Failure, examined
+from tests.random_machines.isolating import Chunk, Failure, Findings, examined
 from tests.random_machines.minimizing import minimized
 from tests.random_machines.mutations import mutated
 from tests.random_machines.text import yaml_of
@@ -26,6 +27,8 @@ from tests.random_machines.verdicts import FaultError, Tally
 #: So many machines are examined by one process, before another one takes its place.
 _CHUNK = 50
 _SHOWN_MAX = 5
+#: How often what is missing is sought, among so many machines, and for how long.
+_ROUNDS_MAX, _BUILT, _ROUND_SECONDS_MAX = 4, 2_000, 120
 SOURCES = {"random": build, "mutated": mutated}
 
 
@@ -55,7 +58,8 @@ def _chunks(seed: int) -> Iterator[Chunk]:
     while True:
         # Two random machines to one that is changed.
         for source in ("random", "random", "mutated"):
-            yield Chunk(source, SOURCES[source], numbers.randrange(10**12), _CHUNK)
+            first = numbers.randrange(10**12)
+            yield Chunk(source, SOURCES[source], range(first, first + _CHUNK))
 
 
 def run(seed: int, seconds: float, processes: int) -> int:
@@ -64,11 +68,31 @@ def run(seed: int, seconds: float, processes: int) -> int:
     until = time.monotonic() + seconds
     found = examined(_chunks(seed), until=until, processes=processes)
     print(found.tally)
+    seek(found, seed, processes=processes)
     problems = _problems(found.tally)
     for problem in problems:
         print(problem)
     _print_failures(found.failures)
     return 1 if found.failures or problems else 0
+
+
+def seek(found: Findings, seed: int, *, processes: int) -> None:
+    """Examine machines with what no accepted machine had: on a slow computer that may be chance."""
+    numbers = itertools.count(random.Random(-seed).randrange(10**12))
+    for _ in range(_ROUNDS_MAX):
+        missing = set(found.tally.missing(FEATURES))
+        if not missing:
+            return
+        among = itertools.islice(numbers, _BUILT)
+        chosen = [number for number in among if missing & build(number)[1]][:_CHUNK]
+        if not chosen:
+            continue
+        print(f"seeking {', '.join(sorted(missing))} in {len(chosen)} machines", flush=True)
+        until = time.monotonic() + _ROUND_SECONDS_MAX
+        more = examined(iter([Chunk("random", build, chosen)]), until=until, processes=processes)
+        print(more.tally)
+        found.tally.add(more.tally)
+        found.failures += more.failures
 
 
 def _problems(tally: Tally) -> list[str]:
@@ -108,7 +132,7 @@ def main() -> int:
     options = parser.parse_args()
     if options.number is None:
         return run(options.seed, options.seconds, options.processes)
-    chunk = Chunk(options.source, SOURCES[options.source], options.number, 1)
+    chunk = Chunk(options.source, SOURCES[options.source], [options.number])
     found = examined(iter([chunk]), until=time.monotonic() + 1, processes=1)
     print(found.tally)
     _print_failures(found.failures)

@@ -9,7 +9,9 @@ import time
 import pytest
 
 from tests.random_machines.building import Tree
-from tests.random_machines.isolating import Chunk, Source, examined
+from tests.random_machines.coverage import FEATURES
+from tests.random_machines.isolating import Chunk, Findings, Source, examined
+from tests.random_machines.nightly import seek
 from tests.random_machines.test_found import parcel
 
 Made = tuple[Tree, frozenset[str]]
@@ -48,9 +50,20 @@ def _crashes(number: int) -> Made:
 def test_what_a_process_does_not_survive_is_found_with_its_number(
     make: Source, first: int, seconds: float, kind: str, accepted: int
 ) -> None:
-    chunks = iter([Chunk("planted", make, first, 2)])
+    chunks = iter([Chunk("planted", make, range(first, first + 2))])
     until = time.monotonic() + 600
     found = examined(chunks, until=until, processes=2, seconds_max=seconds)
     assert [(each.number, each.kind) for each in found.failures] == [(1, kind)]
     assert "--planted --number 1" in str(found.failures[0])
     assert found.tally.accepted == accepted
+
+
+@pytest.mark.nightly
+def test_what_chance_has_left_out_is_sought() -> None:
+    found = Findings()
+    found.tally.features.update(FEATURES)
+    del found.tally.features["field: bytes"]
+    seek(found, 1, processes=1)
+    assert found.failures == []
+    assert found.tally.accepted
+    assert found.tally.missing(FEATURES) == []
