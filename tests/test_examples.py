@@ -19,6 +19,10 @@ PROJECTS = {
     "deadlines": ("shop.py", "order of 20: expire\n2 paid, and none forgotten"),
     "download": ("mirror.py", "c.example/slow: dropped"),
     "fulfilment": ("warehouse.py", "50 orders, none lost on the way"),
+    "microwave": (
+        "kitchen.py",
+        "soup: closed_ready, although its process was killed\npie, with an open door: ",
+    ),
     "pull_request": (
         "repository.py",
         "day 5: remind\nday 7: remind\nday 7: decline\nday 97: archive\n",

@@ -101,8 +101,8 @@ def test_a_machine_whose_rules_read_the_time_is_not_covered() -> None:
         relation(small(ROOT / "examples/deadlines/machine/order.yaml"))
 
 
-OTHERS = [ROOT / "tests/codegen/invoice.yaml", ROOT / "tests/codegen/job.yaml"]
-COVERED = [*(path for path in EXAMPLES if path.stem not in ("order", "shipment")), *OTHERS]
+OTHERS = [ROOT / f"tests/codegen/{name}.yaml" for name in ("invoice", "job", "purchase")]
+COVERED = [*(path for path in EXAMPLES if path.stem not in ("order", "oven", "shipment")), *OTHERS]
 #: They have ten times the states of the others.
 LARGE = ("approval", "pull_request")
 

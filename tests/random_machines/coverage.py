@@ -39,6 +39,8 @@ FEATURES = [
     "discard", "feed: counter", "feed: when", "feed: transitions", "feed: some actions",
     "feed: what an entry says of its transition", "history", "timer: after", "timer: at",
     "timer: moves itself",
+    "region", "region: also", "region: while", "region: timer", "region: effects",
+    "region: create without a status",
     "work", "work: given", "work: progress", "work: the whole value",
     "legal status: left out", "legal status: placed", "effect: of erase", "effect: of rollback",
     "erase", "setting",

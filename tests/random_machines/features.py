@@ -12,6 +12,7 @@ from tests.random_machines.details import Details
 from tests.random_machines.expressions import required
 from tests.random_machines.picking import Pick
 from tests.random_machines.pruning import pruned
+from tests.random_machines.regions import add_regions
 from tests.random_machines.shaping import Shaping
 from tests.random_machines.timing import Timing
 from tests.random_machines.unique_keys import add_keys, add_parent
@@ -457,6 +458,7 @@ def build(number: int) -> tuple[Tree, frozenset[str]]:
     Working(builder, Pick(-1 - number - 3 * _LATER)).add()
     _divide(builder, Pick(-1 - number - 4 * _LATER))
     add_methods(builder, Pick(-1 - number - 5 * _LATER))
+    add_regions(builder, Pick(-1 - number - 5 * _LATER), commands.effects)
     tree = pruned(builder.tree)
     found = builder.features | builder.expressions.used
     if re.search(r"\bnow\b", str(tree)):

@@ -23,8 +23,9 @@ from opslifecycle_codegen.analysis.parents import Parents
 from opslifecycle_codegen.analysis.placement import EVICT_RECORDS, counters, placed
 from opslifecycle_codegen.analysis.range_guards import with_guards
 from opslifecycle_codegen.analysis.ranges import find_ranges
+from opslifecycle_codegen.analysis.regions import without_regions
 from opslifecycle_codegen.analysis.resolve import Resolver
-from opslifecycle_codegen.analysis.timers import Timers
+from opslifecycle_codegen.analysis.timers import Timers, since_fields
 from opslifecycle_codegen.analysis.transitions import Transitions, entry_constants
 from opslifecycle_codegen.analysis.unique import UniqueKeys
 from opslifecycle_codegen.analysis.waivers import waive
@@ -44,7 +45,7 @@ from opslifecycle_codegen.ir.program import (
 )
 from opslifecycle_codegen.ir.scope import Scope
 from opslifecycle_codegen.ir.symbols import ViewInfo
-from opslifecycle_codegen.ir.times import STATUS_SINCE, stamp
+from opslifecycle_codegen.ir.times import stamp
 from opslifecycle_codegen.ir.types import (
     BARRIER,
     BOOL,
@@ -77,7 +78,8 @@ def analyze(machine: model.Machine, diagnostics: Diagnostics) -> Program:
 
 def _ranged(machine: model.Machine, diagnostics: Diagnostics) -> Program:
     """Return the program with the guards that keep numbers in their ranges."""
-    program = _Analyzer(placed(flattened(machine, diagnostics), diagnostics), diagnostics).run()
+    machine = without_regions(flattened(machine, diagnostics), diagnostics)
+    program = _Analyzer(placed(machine, diagnostics), diagnostics).run()
     if _is_contradictory(diagnostics):
         return program
     return with_guards(program, find_ranges(program, diagnostics))
@@ -181,7 +183,7 @@ class _Analyzer:
         scope = scope.with_names({"id": id})
         for name, field in self._machine.fields.items():
             type = self._symbols.entity_fields[name]
-            if name == STATUS_SINCE and self._machine.after:
+            if name in since_fields(self._machine):
                 starts[str(name)] = stamp()
             elif field.initial is not None:
                 starts[str(name)] = self._compile(field.initial, scope, type)

@@ -9,7 +9,7 @@ from attrs import evolve
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.ir.groups import DEPTH_MAX, composites, depths
 from opslifecycle_codegen.source import command_model, model
-from opslifecycle_codegen.source.words import Name
+from opslifecycle_codegen.source.words import Name, NameList
 
 _BUILT_IN = ("live", "terminal", "milestone")
 
@@ -41,7 +41,9 @@ class _Groups:
     def _targets(self, targets: command_model.Targets) -> Iterator[command_model.Target]:
         for target in targets:
             status = self._status(target.status)
-            yield target if status is target.status else evolve(target, status=status)
+            also = NameList(self._status(Name(word, word.mark)) for word in target.also)
+            same = status is target.status and also == target.also
+            yield target if same else evolve(target, status=status, also=also)
 
     def _status(self, word: Name) -> Name:
         """Return the status that leading to a word means: of a group, its initial one."""

@@ -9,6 +9,7 @@ from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Root
 from opslifecycle_codegen.ir.feeds import milestones
 from opslifecycle_codegen.ir.program import Assignment, Command
+from opslifecycle_codegen.ir.regions import begins_milestone
 from opslifecycle_codegen.ir.symbols import Symbols
 from opslifecycle_codegen.ir.types import ENTITY
 from opslifecycle_codegen.source import model
@@ -32,10 +33,16 @@ def check_milestones(machine: model.Machine, diagnostics: Diagnostics) -> bool:
     return bool(found)
 
 
+def announces(way: Command, machine: model.Machine, symbols: Symbols) -> bool:
+    """Return whether a way leads to a terminal status or begins a milestone."""
+    ends = way.to in symbols.status_groups["terminal"]
+    return ends or begins_milestone(machine, way.to, way.moves)
+
+
 def with_outcome(way: Command, machine: model.Machine, symbols: Symbols) -> Command:
     """Return a way that sets the outcome of a milestone, or clears it where it leaves one."""
     found = milestones(machine)
-    if way.to in found:
+    if begins_milestone(machine, way.to, way.moves):
         value = way.outcome or nodes.NOTHING
     elif way.to not in symbols.announced and way.to and not found.isdisjoint(way.from_statuses):
         value = nodes.NOTHING

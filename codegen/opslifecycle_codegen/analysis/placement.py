@@ -14,7 +14,6 @@ from attrs import evolve
 from opslifecycle_codegen.analysis import history, timers, transitions
 from opslifecycle_codegen.base.diagnostics import Diagnostics, Location
 from opslifecycle_codegen.ir.built_ins import BUILT_IN_EFFECTS, LEGAL_STATUS
-from opslifecycle_codegen.ir.times import STATUS_SINCE
 from opslifecycle_codegen.source import command_model, model
 from opslifecycle_codegen.source.words import Expr, Name, Text, TypeExpr
 
@@ -116,7 +115,8 @@ class _Placement:
             owned |= {f"registry.{name}" for name in counters(self._machine.feed)}
         for target in declared_updates(self._machine):
             if target in owned:
-                owner = "the timers" if str(target).endswith(STATUS_SINCE) else "the feed"
+                of_timer = str(target).partition(".")[2] in timers.since_fields(self._machine)
+                owner = "the timers" if of_timer else "the feed"
                 message = f"{target} belongs to {owner}: the compiler updates it"
                 self._diagnostics.add(target.mark, "owned-field", message)
 

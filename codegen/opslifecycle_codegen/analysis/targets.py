@@ -8,11 +8,13 @@ from attrs import evolve
 
 from opslifecycle_codegen.analysis.changes import Changes
 from opslifecycle_codegen.analysis.expressions import compile_expression, narrowed_by
+from opslifecycle_codegen.analysis.milestones import announces
 from opslifecycle_codegen.analysis.resolve import Resolver
 from opslifecycle_codegen.base.diagnostics import Diagnostics
 from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression, negation
 from opslifecycle_codegen.ir.program import Command, Target
+from opslifecycle_codegen.ir.regions import FlatTarget
 from opslifecycle_codegen.ir.scope import Scope
 from opslifecycle_codegen.ir.symbols import Symbols
 from opslifecycle_codegen.ir.types import BOOL, fits
@@ -54,7 +56,8 @@ class Targets:
         for target, status in zip(declared.to, leads, strict=True):
             sources = self._sources(target, command)
             test, reached = self._test(target, scope, sources)
-            way = evolve(bare, to=status, outcome=outcome, from_statuses=sources)
+            moves = target.moves if isinstance(target, FlatTarget) else None
+            way = evolve(bare, to=status, outcome=outcome, from_statuses=sources, moves=moves)
             way = self._way(way, declared, target, reached)
             parts = (*missed, *([test] if test is not None else []))
             targets.append(Target(test, nodes.conjunction(parts), way, target.mark))
@@ -67,7 +70,7 @@ class Targets:
             (only,) = targets
             return evolve(
                 command, updates=only.way.updates, effects=only.way.effects, to=only.way.to,
-                outcome=only.way.outcome,
+                outcome=only.way.outcome, moves=only.way.moves,
             )  # fmt: skip
         return evolve(command, targets=tuple(targets))
 
@@ -137,7 +140,7 @@ class Targets:
         scope: Scope,
     ) -> Expression | None:  # fmt: skip
         """Return the outcome of a target: its own, the action's, or its status."""
-        if not self._announces(way.to):
+        if not announces(way, self._machine, self._symbols):
             if target.outcome is not None:
                 message = f"{target.status} is no terminal status or milestone"
                 hint = "remove the outcome"

@@ -11,6 +11,7 @@ from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression, Root, nodes_of
 from opslifecycle_codegen.ir.program import Assignment, Command, EndStep, Timer
+from opslifecycle_codegen.ir.regions import SINCE, region_of
 from opslifecycle_codegen.ir.scope import Scope
 from opslifecycle_codegen.ir.symbols import Symbols
 from opslifecycle_codegen.ir.times import STATUS_SINCE, stamp
@@ -38,23 +39,40 @@ def duration_ms(timer: timer_model.Timer) -> int:
     return sum(getattr(timer, unit) * ms for unit, ms in _UNITS_MS.items())
 
 
+def clock(machine: model.Machine, word: str) -> tuple[str, str | None]:
+    """Return the field with the time since which a status, or its region, is what it is.
+
+    A timer of a region's status is not set anew by what happens in other regions.
+    """
+    region = region_of(machine, word)
+    return (STATUS_SINCE if region is None else f"{region}{SINCE}"), region
+
+
+def since_fields(machine: model.Machine) -> dict[str, Name]:
+    """Return the fields that say since when a status has been, each with the timer's status."""
+    found: dict[str, Name] = {}
+    for status, timer in declared_timers(machine):
+        if timer.at is None:
+            found.setdefault(clock(machine, status)[0], status)
+    return found
+
+
 def placed_fields(
     machine: model.Machine, diagnostics: Diagnostics
 ) -> dict[Name, model.EntityField]:
-    """Return the field that says since when a record has its status, where a timer needs it."""
-    timed = [status for status, timer in declared_timers(machine) if timer.at is None]
-    if not timed:
-        return {}
-    mark = timed[0].mark
-    declared = next((name for name in machine.fields if name == STATUS_SINCE), None)
-    if declared is not None:
-        message = f"{STATUS_SINCE} belongs to the timers of `after`"
-        diagnostics.add(declared.mark, "owned-field", message, "choose another name")
-    # Records of a version without timers have no such time, until a registry opens them.
-    field = model.EntityField(
-        mark=mark, type=TypeExpr("int | None", mark), initial=Expr("None", mark)
-    )
-    return {Name(STATUS_SINCE, mark): field}
+    """Return the fields that say since when a record has its status, where timers need them."""
+    found: dict[Name, model.EntityField] = {}
+    for field, status in since_fields(machine).items():
+        mark = status.mark
+        declared = next((name for name in machine.fields if name == field), None)
+        if declared is not None:
+            message = f"{field} belongs to the timers of `after`"
+            diagnostics.add(declared.mark, "owned-field", message, "choose another name")
+        # Records of a version without timers have no such time, until a registry opens them.
+        found[Name(field, mark)] = model.EntityField(
+            mark=mark, type=TypeExpr("int | None", mark), initial=Expr("None", mark)
+        )
+    return found
 
 
 class Timers:
@@ -82,8 +100,13 @@ class Timers:
     def _timer(
         self, status: Name, declared: timer_model.Timer, actions: Mapping[str, Command]
     ) -> Timer | None:
+        since, region = clock(self._machine, status)
         statuses = self._resolver.statuses([status])
-        due = self._due(declared)
+        if region is not None:
+            # A region's status is one of a finished record, too, when the other regions are done.
+            ended = self._symbols.status_groups["terminal"]
+            statuses = tuple(each for each in statuses if each not in ended)
+        due = self._due(declared, since)
         action = actions.get(str(declared.do))
         if action is None:
             message = f"there is no action {str(declared.do)!r}"
@@ -95,15 +118,16 @@ class Timers:
         if illegal:
             message = f"{action.name} is not legal in {' and '.join(illegal)}: its timer is in vain"
             self._diagnostics.add(declared.do.mark, "dead-timer", message)
-        elif due is not None and not _goes_on(statuses, due, action, of_field=bool(declared.at)):
+        elif due is not None and not _goes_on(statuses, due, action, declared, region):
             message = f"{action.name} leaves its timer as it was: it would be due for ever"
             hint = "lead to a status, or update what `at` reads"
             self._diagnostics.add(declared.do.mark, "endless-timer", message, hint)
-        return (
-            None if due is None else Timer(statuses, due, action.name, given, duration_ms(declared))
-        )
+        if due is None:
+            return None
+        after = duration_ms(declared)
+        return Timer(statuses, due, action.name, given, after, since if after else "", region)
 
-    def _due(self, declared: timer_model.Timer) -> Expression | None:
+    def _due(self, declared: timer_model.Timer, field: str) -> Expression | None:
         """Return when a timer is due; None for a declaration that does not say."""
         ms = duration_ms(declared)
         if (declared.at is None) == (ms == 0):
@@ -112,7 +136,7 @@ class Timers:
             self._diagnostics.add(declared.mark, "wrong-shape", message, hint)
             return None
         if declared.at is None:
-            since = nodes.Field(optional(INT), self._record, STATUS_SINCE, mark=declared.mark)
+            since = nodes.Field(optional(INT), self._record, field, mark=declared.mark)
             later = nodes.Arithmetic(INT, "+", evolve(since, type=INT), nodes.number(ms))
             unknown = nodes.IsNone(BOOL, since)
             return nodes.Conditional(optional(INT), unknown, nodes.NOTHING, later)
@@ -158,8 +182,13 @@ class Timers:
         if command.to in self._symbols.status_groups["terminal"] or not timers:
             return command
         notes = command.notes
-        if command.to and STATUS_SINCE in self._symbols.entity_fields:
-            target = nodes.Field(optional(INT), self._record, STATUS_SINCE)
+        begun = [
+            field
+            for field, status in since_fields(self._machine).items()
+            if command.to and _begins(command, clock(self._machine, status)[1])
+        ]
+        for field in begun:
+            target = nodes.Field(optional(INT), self._record, field)
             notes = (*notes, Assignment(target, stamp()))
         statuses = {*command.from_statuses, command.to}
         near = [timer for timer in timers if not statuses.isdisjoint(timer.statuses)]
@@ -174,12 +203,19 @@ def _read(due: Expression) -> set[str]:
     return {node.name for node in nodes_of(due) if isinstance(node, nodes.Field)}
 
 
+def _begins(way: Command, region: str | None) -> bool:
+    """Return whether a way begins a status anew: the record's, or that of a region."""
+    return region is None or way.moves is None or region in way.moves
+
+
 def _goes_on(
-    statuses: tuple[str, ...], due: Expression, action: Command, *, of_field: bool
-) -> bool:
+    statuses: tuple[str, ...], due: Expression, action: Command, declared: timer_model.Timer,
+    region: str | None,
+) -> bool:  # fmt: skip
     """Return whether a timer whose action was accepted is due no longer, or later."""
+    anew = declared.at is None
     return all(
-        (way.to and (not of_field or way.to not in statuses))
+        (way.to and (way.to not in statuses or (anew and _begins(way, region))))
         or bool({each.target.name for each in way.updates} & _read(due))
         for way in action.ways
     )

@@ -22,11 +22,11 @@ from opslifecycle_codegen.ir.feeds import (
     fed_commands,
     feeds_announcements,
     feeds_transitions,
-    milestones,
 )
 from opslifecycle_codegen.ir.messages import create_word
 from opslifecycle_codegen.ir.program import Assignment, Command, EndStep
 from opslifecycle_codegen.ir.public_names import public_names
+from opslifecycle_codegen.ir.regions import begins_milestone
 from opslifecycle_codegen.ir.symbols import Symbols
 from opslifecycle_codegen.ir.times import stamp
 from opslifecycle_codegen.ir.types import BOOL, ENTITY, UNKNOWN
@@ -195,7 +195,7 @@ class Transitions:
             return evolve(
                 command, notes=(*command.notes, *self._notes(words, command, word, before))
             )
-        announces = command.to in milestones(self._machine)
+        announces = begins_milestone(self._machine, command.to, command.moves)
         fed = name in self._fed and (announces or not feeds_announcements(self._machine))
         notes = tuple(self._notes(self._noted(), command, word, before)) if fed else ()
         steps = self._steps(fed=fed, announces=announces)

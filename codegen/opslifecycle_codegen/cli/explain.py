@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from opslifecycle_codegen.emit.region_edges import RegionEdges
 from opslifecycle_codegen.emit.texts import line
 from opslifecycle_codegen.ir.built_ins import BUILT_IN_EFFECTS, LEGAL_STATUS
 from opslifecycle_codegen.ir.expr import Expression, Member
@@ -19,6 +20,7 @@ from opslifecycle_codegen.ir.program import (
     leads_to,
     tested_ways,
 )
+from opslifecycle_codegen.ir.regions import parts_of
 from opslifecycle_codegen.ir.times import timer_notation
 from opslifecycle_codegen.source.words import NOWHERE, Name
 
@@ -33,6 +35,7 @@ def explained(program: Program) -> str:
     ]
     for status in _statuses(program):
         lines += _status_lines(program, status)
+    lines += _region_lines(program)
     refined = program.symbols.refined
     if refined:
         lines += ["", "Types", *(f"  {name}: {type.described}" for name, type in refined.items())]
@@ -103,6 +106,9 @@ def _status_lines(program: Program, status: str) -> list[str]:
     within = [name for name, inside in composites(program.machine).items() if status in inside]
     if within:
         lines.append(f"    in {', '.join(within)}")
+    parts = parts_of(program.machine, status)
+    if parts:
+        lines.append(f"    of {', '.join(f'{region} {part}' for region, part in parts.items())}")
     declared = program.machine.statuses.members[Name(status, NOWHERE)]
     for word, effects in (("on exit", declared.exit), ("on entry", declared.entry)):
         if effects:
@@ -110,6 +116,22 @@ def _status_lines(program: Program, status: str) -> list[str]:
     already = [a.name for a in program.actions if status in a.idempotent_in]
     if already:
         lines.append(f"    done already: {', '.join(already)}")
+    return lines
+
+
+def _region_lines(program: Program) -> list[str]:
+    """Return the regions, each with what leads from one of its statuses to another."""
+
+    def label(command: Command, way: Command, conditions: Sequence[str]) -> str:
+        return f"{command.name} [{', '.join(conditions)}]" if conditions else command.name
+
+    regions = program.machine.statuses.regions
+    lines = ["", "Regions"] if regions else []
+    edges = RegionEdges(program, label)
+    for name, region in regions.items():
+        lines += [f"  {name}: {line(region.summary)}", f"    begins {region.initial}"]
+        for (source, to), labels in edges.within(str(name)).items():
+            lines.append(f"    {source} → {to}: {', '.join(labels)}")
     return lines
 
 

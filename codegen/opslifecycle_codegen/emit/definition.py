@@ -10,11 +10,12 @@ from opslifecycle_codegen.emit import layout
 from opslifecycle_codegen.emit.code import Code
 from opslifecycle_codegen.emit.python import Printer
 from opslifecycle_codegen.emit.readers import reader
+from opslifecycle_codegen.emit.timers import begun_fields
 from opslifecycle_codegen.ir.feeds import feeds_transitions
 from opslifecycle_codegen.ir.naming import command_method, setting
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.public_names import PublicNames
-from opslifecycle_codegen.ir.times import STATUS_SINCE, tells_time
+from opslifecycle_codegen.ir.times import tells_time
 from opslifecycle_codegen.source.words import Name
 
 
@@ -128,7 +129,7 @@ class DefinitionLowering:
         if not self._program.timers:
             return []
         arguments = ["timers=TIMERS", "timers_of=timers_of"]
-        if STATUS_SINCE in self._program.symbols.entity_fields:
+        if begun_fields(self._program):
             arguments.append("begin_status=begin_status")
         return [layout.called("timers=_rt.TimersDefinition", [Code(each) for each in arguments])]
 

@@ -35,6 +35,7 @@ def context(program: Program) -> Context:
         "actions": [action.name for action in program.actions],
         "table": table(program),
         "action_rows": action_rows(program),
+        "regions": region_tables(program),
         "deferred": any(action.deferred for action in program.actions),
         "stored": program.recovery is not None,
         "types": type_rows(program),
@@ -59,6 +60,18 @@ def _cell(action: Command, status: str) -> str:
         place = f"→ {' or '.join(targets)}" if any(targets) else "*stays*"
         return f"{place} (deferred)" if action.deferred else place
     return "*already*" if status in action.idempotent_in else ""
+
+
+def region_tables(program: Program) -> list[tuple[str, str, list[tuple[str, str]]]]:
+    """Return each region: its name, what it is, and its statuses with what they mean."""
+    return [
+        (
+            str(name),
+            str(region.summary),
+            [(str(n), str(s.summary)) for n, s in region.members.items()],
+        )
+        for name, region in program.machine.statuses.regions.items()
+    ]
 
 
 def action_rows(program: Program) -> list[tuple[str, str, str, str]]:

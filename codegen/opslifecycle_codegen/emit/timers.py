@@ -10,7 +10,6 @@ from opslifecycle_codegen.emit.python import Printer, constant
 from opslifecycle_codegen.ir.naming import command_method
 from opslifecycle_codegen.ir.program import Program, Timer
 from opslifecycle_codegen.ir.public_names import PublicNames
-from opslifecycle_codegen.ir.times import STATUS_SINCE
 
 
 @frozen
@@ -20,8 +19,8 @@ class TimersView:
     #: The statement that defines the tuple of all timers.
     timers: list[str]
     body: list[str]
-    #: Whether a timer asks since when a record has its status.
-    begins: bool
+    #: The fields that timers read: since when a record has its status, or that of a region.
+    begun: list[str]
 
 
 def timers_view(program: Program, names: PublicNames, width: int) -> TimersView | None:
@@ -52,8 +51,12 @@ def timers_view(program: Program, names: PublicNames, width: int) -> TimersView 
             for place in places
         ]
         body += layout.statement("return ", _tuple(dues), "", indent=8, width=width)
-    begins = STATUS_SINCE in program.symbols.entity_fields
-    return TimersView(defined, [*body, "    return ()"], begins)
+    return TimersView(defined, [*body, "    return ()"], begun_fields(program))
+
+
+def begun_fields(program: Program) -> list[str]:
+    """Return the fields with the time at which a status began, each once."""
+    return list(dict.fromkeys(timer.since for timer in program.timers if timer.since))
 
 
 def _due(timer: Timer, printer: Printer, names: PublicNames) -> Code:
@@ -61,7 +64,7 @@ def _due(timer: Timer, printer: Printer, names: PublicNames) -> Code:
         return layout.called("_rt.milliseconds_of", [printer.code(timer.due)])
     if not timer.after_ms:
         return printer.code(timer.due)
-    since = Code(f"{names.variable}.{STATUS_SINCE}")
+    since = Code(f"{names.variable}.{timer.since}")
     return layout.called("_rt.later", [since, Code(str(timer.after_ms))])
 
 

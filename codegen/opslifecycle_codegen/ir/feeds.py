@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from opslifecycle_codegen.source import model
+from opslifecycle_codegen.ir.regions import FlatTarget, begins_milestone
+from opslifecycle_codegen.source import command_model, model
 
 COMPLETIONS, TRANSITIONS, CREATE = "completions", "transitions", "create"
 
@@ -25,16 +26,23 @@ def feeds_transitions(machine: model.Machine) -> bool:
     return machine.feed is not None
 
 
+def _announces(machine: model.Machine, target: command_model.Target) -> bool:
+    """Return whether a target leads to a terminal status or begins a milestone."""
+    moves = target.moves if isinstance(target, FlatTarget) else None
+    declared = machine.statuses.members.get(target.status)
+    ends = declared is not None and declared.terminal
+    return ends or begins_milestone(machine, target.status, moves)
+
+
 def fed_commands(machine: model.Machine) -> frozenset[str]:
     """Return `create` and the actions that may enter a feed of transitions."""
     if machine.feed is None or not feeds_transitions(machine):
         return frozenset()
     if feeds_announcements(machine):
-        announced = {n for n, s in machine.statuses.members.items() if s.terminal or s.milestone}
         return frozenset(
             str(name)
             for name, each in machine.actions.items()
-            if any(target.status in announced for target in each.to)
+            if any(_announces(machine, target) for target in each.to)
         )
     if list(machine.feed.of) == [TRANSITIONS]:
         leading = (str(name) for name, each in machine.actions.items() if each.to)

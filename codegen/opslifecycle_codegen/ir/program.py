@@ -78,6 +78,8 @@ class Command:
     updates: tuple[Assignment, ...] = ()
     effects: tuple[str, ...] = ()
     to: str = ""
+    #: The regions whose status it begins anew; None for a command that sets the whole status.
+    moves: frozenset[str] | None = None
     outcome: Expression | None = None
     from_statuses: tuple[str, ...] = ()
     idempotent_in: tuple[str, ...] = ()
@@ -234,6 +236,10 @@ class Timer:
     given: dict[str, Expression]
     #: How long after its status began it is due, in milliseconds; 0 for one that a field dates.
     after_ms: int = 0
+    #: The field with the time at which that status began, or the region's.
+    since: str = ""
+    #: The region whose status it is about; None for the whole status.
+    region: str | None = None
 
 
 #: What the names of timers begin with, where they stand beside methods.

@@ -89,6 +89,10 @@ class Parameter(Declared):
     default: Expr | None = None
 
 
+#: The status of a new record where the machine does not name it: the initial ones of its regions.
+UNSAID = Name("", NOWHERE)
+
+
 @frozen(kw_only=True)
 class Create(Declared):
     """The command that creates a record."""
@@ -97,7 +101,7 @@ class Create(Declared):
     methods: dict[Name, list[Name]]
     params: dict[Name, Parameter]
     id: Expr
-    to: Name
+    to: Name = UNSAID
     guards: list[Name] = Factory(list)
     optional_methods: list[Name] = Factory(list)
     update: dict[Text, Expr] = Factory(dict)
@@ -109,12 +113,13 @@ class Target(Declared):
     """A status that an action leads to, if the targets before it do not apply and `when` holds.
 
     It applies in the statuses of `from`, or in all those of the action. What it declares comes
-    after what the action declares.
+    after what the action declares. `also` leads further regions to their statuses.
     """
 
     shorthand: ClassVar[str] = "status"
 
     status: Name
+    also: NameList = Factory(NameList)
     from_: NameList = Factory(NameList)
     when: Expr | None = None
     outcome: Expr | None = None
@@ -135,6 +140,7 @@ class Action(Declared):
 
     summary: Text
     from_: NameList
+    while_: NameList = Factory(NameList)
     methods: list[Name] = Factory(list)
     label: Name | None = None
     params: dict[Name, Parameter] = Factory(dict)

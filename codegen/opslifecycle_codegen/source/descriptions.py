@@ -84,6 +84,11 @@ _SECTIONS: dict[str, dict[str, str]] = {
     "Statuses": {
         "members": "The statuses by name, in the order of documentation.",
         "groups": "Names for several statuses.",
+        "regions": "Parts of the status that change independently of one another, by name.",
+    },
+    "Region": {
+        "initial": "The status that the region begins in.",
+        "members": "The statuses of the region, in the order of documentation.",
     },
     "Group": {
         "members": "The statuses and the groups within it.",
@@ -99,11 +104,12 @@ _SECTIONS: dict[str, dict[str, str]] = {
     "Create": {
         "methods": "The methods that create a record, each with the parameters that it takes.",
         "id": "The id of the new record.",
-        "to": "The status of the new record.",
+        "to": "The status of the new record; without it, the initial ones of the regions.",
         "optional_methods": "Methods that implementations of the interface may leave out.",
     },
     "Action": {
         "methods": "The public methods that ask for the action; none if only timers do.",
+        "while": "Statuses of further regions: one of each named region is needed, too.",
         "label": "What errors call the action, in place of its name.",
         "to": "The status that it leads to, or targets of which the first that applies is taken.",
         "outcome": "What waiters receive of a terminal status or a milestone.",
@@ -114,6 +120,7 @@ _SECTIONS: dict[str, dict[str, str]] = {
     "Method": {"actions": "The actions, in the order in which they are tried."},
     "Target": {
         "status": "The status that it leads to.",
+        "also": "The statuses that it leads further regions to.",
         "from": "The statuses in which it applies; without it, all those of the action.",
         "when": "The condition on which it is taken; the last target has none.",
         "outcome": "What waiters receive of a terminal status or a milestone.",

@@ -36,6 +36,7 @@ from opslifecycle_codegen.source.view_model import Classifier, FeedEntry, Listin
 from opslifecycle_codegen.source.words import (
     NOWHERE,
     REST,
+    UNLESS,
     Declared,
     Expr,
     Name,
@@ -92,10 +93,20 @@ class Group(Declared):
 
 
 @frozen(kw_only=True)
-class Statuses(Declared):
-    """The statuses, their properties, and named groups of them."""
+class Region(Declared):
+    """A part of a record's status, which changes independently of those of other regions."""
 
+    summary: Text
+    initial: Name
     members: dict[Name, Status]
+
+
+@frozen(kw_only=True)
+class Statuses(Declared):
+    """The statuses, their properties, named groups of them, and regions that are orthogonal."""
+
+    members: dict[Name, Status] = field(factory=dict, metadata={UNLESS: "regions"})
+    regions: dict[Name, Region] = Factory(dict)
     properties: dict[Name, Property] = Factory(dict)
     groups: dict[Name, Group] = Factory(dict)
 

@@ -24,6 +24,7 @@ from opslifecycle_codegen.source import command_model, model
 from opslifecycle_codegen.source.descriptions import described
 from opslifecycle_codegen.source.reader import Mapping, Node, Scalar, Sequence
 from opslifecycle_codegen.source.words import (
+    UNLESS,
     Declared,
     Expr,
     Name,
@@ -128,7 +129,7 @@ class _Parser:
         missing = [
             field.name
             for field in attrs.fields(kind)
-            if field.default is attrs.NOTHING and field.name not in (*values, "mark")
+            if _is_mandatory(field, values) and field.name not in (*values, "mark")
         ]
         self._report_keys(node, what, kind, unknown, missing)
         return self._made(kind, node.mark, {**values, **dict.fromkeys(missing, _MISSING)})
@@ -266,6 +267,13 @@ class _Parser:
 
 #: The nodes that may stand for a class by its shorthand, by what the field holds; else a scalar.
 _SHORT: dict[object, type[Scalar | Sequence]] = {list: Sequence}
+
+
+def _is_mandatory(field: attrs.Attribute[object], given: typing.Container[str]) -> bool:
+    """Return whether a declaration needs a field, given the names of those that it has."""
+    other = field.metadata.get(UNLESS)
+    return field.default is attrs.NOTHING or (other is not None and other not in given)
+
 
 #: The fields of each class of the grammar that are keys.
 _FIELDS: dict[type, list[tuple[str, object, bool]]] = {}

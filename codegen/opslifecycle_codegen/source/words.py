@@ -59,6 +59,9 @@ NOWHERE = Location("", 1, 1)
 #: Marks the field that holds every key that no other field names.
 REST = {"rest": True}
 
+#: The key of the metadata of a field that is mandatory without the field that it names.
+UNLESS = "unless"
+
 
 @frozen(kw_only=True)
 class Declared:

@@ -79,8 +79,7 @@ class Formulas:
             case nodes.StatusSet(members=members):
                 return members
             case nodes.Name(root=Root.ENTRY, type=type, name=name):
-                record = nodes.Name(ENTITY, Root.RECORD, self._entity)
-                return self._field(nodes.Field(type, record, name), names)
+                return self._of_entry(type, name, names)
             case nodes.Name(root=Root.STAMP):
                 return 0
             case nodes.Name(name=name):
@@ -123,6 +122,15 @@ class Formulas:
             return self._of_variant(type, tree.name, shape)
         place, _ = self._layouts.field(type, tree.name)
         return shape[place]
+
+    def _of_entry(self, type: Type, name: str, names: Environment) -> Shape:
+        """Return a field of the record of an entry, which is there where there is an entry."""
+        record = nodes.Name(ENTITY, Root.RECORD, self._entity)
+        found = self._field(nodes.Field(type, record, name), names)
+        if type.optional:
+            return found
+        # Of several ways of an action, those without an entry may leave the field None.
+        return _bare(found) if found is not None else self._shapes.zero(type)
 
     def _property(self, enum: str, name: str, shape: Formula) -> Shape:
         """Return a property of a member that is known by its number alone."""
