@@ -23,6 +23,7 @@ FEATURES = [
     "field: optional", "field: str", "field: str with limits", "id: with a pattern",
     "id: an int", "id: an int of records", "field: Decimal", "field: bytes",
     "field: union", "field: value", "group", "guard",
+    "guard with a parameter",
     "guard of create", "idempotent in", "initial value: constant",
     "initial value: constant of an optional field", "initial value: none of an optional field",
     "initial value: parameter", "initial value: parameter of an optional field",

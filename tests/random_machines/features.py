@@ -10,6 +10,7 @@ from tests.random_machines.choosing import add_methods
 from tests.random_machines.commands import Commands
 from tests.random_machines.details import Details
 from tests.random_machines.expressions import required
+from tests.random_machines.parameters import add_parameters
 from tests.random_machines.picking import Pick
 from tests.random_machines.pruning import pruned
 from tests.random_machines.regions import add_regions
@@ -459,6 +460,7 @@ def build(number: int) -> tuple[Tree, frozenset[str]]:
     _divide(builder, Pick(-1 - number - 4 * _LATER))
     add_methods(builder, Pick(-1 - number - 5 * _LATER))
     add_regions(builder, Pick(-1 - number - 5 * _LATER), commands.effects)
+    add_parameters(builder, Pick(-1 - number - 6 * _LATER))
     tree = pruned(builder.tree)
     found = builder.features | builder.expressions.used
     if re.search(r"\bnow\b", str(tree)):

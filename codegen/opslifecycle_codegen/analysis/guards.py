@@ -18,7 +18,7 @@ from opslifecycle_codegen.ir.program import Check
 from opslifecycle_codegen.ir.scope import Scope
 from opslifecycle_codegen.ir.types import BOOL, ENTITY, Type
 from opslifecycle_codegen.source import command_model, model
-from opslifecycle_codegen.source.words import Name
+from opslifecycle_codegen.source.words import GuardUse, Name
 
 
 class Guards:
@@ -110,7 +110,33 @@ class Guards:
             diagnostics.add(name.mark, "unknown-guard", message, hint)
             return None
         self.used.add(str(name))
-        return self._check(name, guard, scope, diagnostics)
+        given = self._given(name, guard, scope, diagnostics)
+        if not given:
+            return self._check(name, guard, scope, diagnostics)
+        check, after = self._check(name, guard, scope.inside(given), diagnostics)
+        # Behind the guard, its parameters are what they were before, or nothing.
+        return check, after.outside(given, scope)
+
+    def _given(
+        self, name: Name, guard: command_model.Guard, scope: Scope, diagnostics: Diagnostics
+    ) -> dict[str, Expression]:
+        """Return what a command gives for the parameters of a guard."""
+        arguments = name.arguments if isinstance(name, GuardUse) else {}
+        for param in arguments:
+            if param not in guard.params:
+                message = f"{name} has no parameter {str(param)!r}"
+                hint = nearest(param, guard.params)
+                diagnostics.add(param.mark, "unknown-name", message, hint)
+        found: dict[str, Expression] = {}
+        for param, declared in guard.params.items():
+            type, expr = self._resolver.type_of(declared), arguments.get(param)
+            if expr is None:
+                message = f"nothing is given for {param} of {name}"
+                hint = f"write `{name}: {{{param}: …}}`"
+                diagnostics.add(name.mark, "missing-key", message, hint)
+            tree = compile_expression(expr, scope, diagnostics, type) if expr is not None else None
+            found[str(param)] = evolve(tree or NOTHING, type=type)
+        return found
 
     def _legality(
         self, name: Name, scope: Scope, legal: Expression, diagnostics: Diagnostics

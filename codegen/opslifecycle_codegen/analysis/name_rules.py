@@ -65,6 +65,8 @@ class _Names:
         yield "a parameter of a classifier", (n for each in classifiers for n in each.params)
         yield "a parameter of `create`", machine.create.params
         yield "a `let` of a guard", (n for guard in machine.guards.values() for n in guard.let)
+        of_guards = (n for guard in machine.guards.values() for n in guard.params)
+        yield "a parameter of a guard", of_guards
         yield "a field of a record", machine.fields
         yield "a setting", machine.settings
         facts = (rejection.fields for rejection in machine.errors.values())
@@ -164,9 +166,16 @@ class _Names:
                 declared = machine.guards.get(guard)
                 lets = [] if declared is None else list(declared.let)
                 self._no_collisions([*takes, *lets], "parameter and each `let`")
+                if declared is not None:
+                    self._no_collisions([*declared.params, *lets], "parameter and each `let`")
+                if lets and guards.count(guard) > 1:
+                    message = f"{guard} is asked twice, and its `let` would have two values"
+                    hint = "write what it names into its `when`"
+                    self._diagnostics.add(guard.mark, "name-collision", message, hint)
         lets = [name for guard in machine.guards.values() for name in guard.let]
         taken = [name for action in machine.actions.values() for name in action.params]
         taken += [name for each in machine.classifiers.values() for name in each.params]
+        taken += [name for guard in machine.guards.values() for name in guard.params]
         for name in (*machine.create.params, *taken, *lets):
             if name == machine.entity:
                 message = f"{name} is what expressions call the record"

@@ -44,7 +44,7 @@ class _Overlaps:
                     continue
                 refuses, passes = self._tried(command, checks[:place], check)
                 if refuses and passes:
-                    refuses, passes = self._by_numbers(command, name)
+                    refuses, passes = self._by_numbers(command, place)
                 refused[name] = refused.get(name, False) or refuses
                 if not passes:
                     assert check.mark is not None
@@ -125,11 +125,11 @@ class _Overlaps:
             self.decided += 1
         return False in results, True in results
 
-    def _by_numbers(self, command: Command, guard: str) -> tuple[bool, bool]:
-        """Return the same by intervals of the compared numbers."""
+    def _by_numbers(self, command: Command, place: int) -> tuple[bool, bool]:
+        """Return the same by intervals of the compared numbers, for the guard in a place."""
         state = self._states.fresh(live=is_live(command, self._program))
-        for check, before in self._states.before(command.guards, state):
-            if check.guard == guard and before.reached:
+        for number, (check, before) in enumerate(self._states.before(command.guards, state)):
+            if number == place and before.reached:
                 refuses = before.assuming(negation(check.test)).reached
                 return refuses, before.assuming(check.test).reached
         return True, True

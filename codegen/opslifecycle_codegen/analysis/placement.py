@@ -15,7 +15,7 @@ from opslifecycle_codegen.analysis import history, timers, transitions
 from opslifecycle_codegen.base.diagnostics import Diagnostics, Location
 from opslifecycle_codegen.ir.built_ins import BUILT_IN_EFFECTS, LEGAL_STATUS
 from opslifecycle_codegen.source import command_model, model
-from opslifecycle_codegen.source.words import Expr, Name, Text, TypeExpr
+from opslifecycle_codegen.source.words import Expr, GuardUse, Name, Text, TypeExpr
 
 EVICT_RECORDS, EVICT_ENTRIES = "records", "entries"
 
@@ -211,6 +211,6 @@ def counters(feed: model.Feed) -> dict[str, str]:
     }
 
 
-def _without_legality(checks: Sequence[Name]) -> list[Name]:
+def _without_legality(checks: Sequence[GuardUse]) -> list[GuardUse]:
     """Return the checks without rejected ones, so that an error is reported once."""
     return [check for check in checks if check != LEGAL_STATUS]

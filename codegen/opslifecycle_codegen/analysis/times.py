@@ -28,4 +28,4 @@ def _names(program: Program) -> Iterator[Name]:
     for action in machine.actions.values():
         yield from action.params
     for guard in machine.guards.values():
-        yield from guard.let
+        yield from (*guard.params, *guard.let)

@@ -42,6 +42,10 @@ RESERVED: dict[str, tuple[frozenset[str], str]] = {
         frozenset({"id", "registry", "action"}),
         "expressions use it for something else",
     ),
+    "a parameter of a guard": (
+        frozenset({"id", "registry", "action"}),
+        "expressions use it for something else",
+    ),
     "a field of a record": (
         frozenset({"clock_offset_ms", "constant_text"}),
         "every record has it",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 
 from attrs import evolve, frozen
@@ -104,8 +105,13 @@ class _Facts:
                 "property-changed",
             )  # fmt: skip
 
+    def _has_parameters(self, guard: str) -> bool:
+        declared = self._machine.guards
+        return any(name == guard and each.params for name, each in declared.items())
+
     def _rejections(self) -> Iterator[Fact]:
         program, names = self._program, self._names
+        given: defaultdict[str, list[str]] = defaultdict(list)
         for command in self._guarded():
             for check in command.guards:
                 # The legal statuses of an action represent its test of the status.
@@ -114,7 +120,13 @@ class _Facts:
                     action = self._action(command)
                     lets = tuple((name, names.tree(tree, action)) for name, tree in check.lets)
                     condition = condition_notation(lets, names.tree(check.test, action))
-                    yield Fact(f"the guard {guard}", condition, "", "", "guard-changed")
+                    if self._has_parameters(check.guard):
+                        # What it asks depends on the command.
+                        given[f"the guard {guard} of {action}"].append(condition)
+                    else:
+                        yield Fact(f"the guard {guard}", condition, "", "", "guard-changed")
+        for subject, conditions in given.items():
+            yield Fact(subject, " and ".join(dict.fromkeys(conditions)), "", "", "guard-changed")
         for name, rejection in self._machine.errors.items():
             fields = program.error_fields[name].items()
             facts = ", ".join(f"{n}: {self._bare(t)}" for n, t in fields)

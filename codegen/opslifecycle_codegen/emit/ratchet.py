@@ -50,13 +50,11 @@ def may_refuse(program: Program) -> list[str]:
                 f"registry.{name}" if first == Literal(BOOL, True) else f"not registry.{name}"
             )
     usual = program.usual_guards() - {LEGAL_STATUS}
-    common = {
-        check.guard: check
-        for action in program.actions
-        for check in action.guards
-        if check.guard in usual
-    }
-    return [name for name, check in common.items() if notation(check.test) not in passing]
+    common = [
+        check for action in program.actions for check in action.guards if check.guard in usual
+    ]
+    refusing = (check.guard for check in common if notation(check.test) not in passing)
+    return list(dict.fromkeys(refusing))
 
 
 def calls(program: Program, width: int) -> list[tuple[str, list[str]]]:

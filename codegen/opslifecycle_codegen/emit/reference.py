@@ -102,6 +102,7 @@ def _words(hint: object) -> str:
     plain = {
         "bool": "true or false", "int": "a whole number", "Number": "an integer", "Text": "a text",
         "Name": "a snake_case name", "TypeName": "a PascalCase name", "Expr": "an expression",
+        "GuardUse": "a guard, or a guard with its arguments",
         "TypeExpr": "a type", "NameList": "a name or a list of names",
     }  # fmt: skip
     return plain.get(getattr(hint, "__name__", ""), "any value")

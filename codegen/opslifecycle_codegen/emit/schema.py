@@ -15,6 +15,7 @@ from opslifecycle_codegen.source.reader import Node
 from opslifecycle_codegen.source.words import (
     Declared,
     Expr,
+    GuardUse,
     Name,
     NameList,
     Number,
@@ -71,7 +72,7 @@ class _Definitions:
             return {"type": "integer", "minimum": 0}
         if kind is Number:
             return {"type": "integer"}
-        if kind is command_model.Refusal:
+        if kind in (command_model.Refusal, GuardUse):
             fields = {"type": "object", "additionalProperties": self.of(Expr)}
             one = {"type": "object", "minProperties": 1, "maxProperties": 1}
             return {"anyOf": [self.of(Name), {**one, "additionalProperties": fields}]}

@@ -61,6 +61,27 @@ class Scope:
         """Return the scope with additional names."""
         return evolve(self, names={**self.names, **names})
 
+    def inside(self, given: Mapping[str, Expression]) -> Scope:
+        """Return the scope of a guard: its parameters are what a command gives for them."""
+        return evolve(self.with_names(given), narrowed=_without(self.narrowed, given))
+
+    def outside(self, given: Mapping[str, Expression], before: Scope) -> Scope:
+        """Return the scope behind a guard, in which the names of its parameters are as before."""
+        names = {name: each for name, each in self.names.items() if name not in given}
+        names |= {name: before.names[name] for name in given if name in before.names}
+        old = {path: type for path, type in before.narrowed.items() if _root(path) in given}
+        return evolve(self, names=names, narrowed={**_without(self.narrowed, given), **old})
+
     def with_narrowed(self, path: str, type: Type) -> Scope:
         """Return the scope in which a path has a narrower type."""
         return evolve(self, narrowed={**self.narrowed, path: type})
+
+
+def _root(path: str) -> str:
+    """Return the name that a path begins with."""
+    return path.partition(".")[0]
+
+
+def _without(narrowed: Mapping[str, Type], names: Mapping[str, Expression]) -> dict[str, Type]:
+    """Return narrowed types without those of paths that begin with some names."""
+    return {path: type for path, type in narrowed.items() if _root(path) not in names}

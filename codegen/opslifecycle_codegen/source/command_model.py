@@ -11,6 +11,7 @@ from opslifecycle_codegen.source.words import (
     NOWHERE,
     Declared,
     Expr,
+    GuardUse,
     Name,
     NameList,
     OneOrMore,
@@ -61,10 +62,14 @@ class Parent(Declared):
 
 @frozen(kw_only=True)
 class Guard(Declared):
-    """A condition of a command, and the rejection if it is false."""
+    """A condition of a command, and the rejection if it is false.
+
+    Commands that use it have an expression for each of its parameters.
+    """
 
     when: Expr
     error: Refusal
+    params: dict[Name, TypeExpr] = Factory(dict)
     let: dict[Name, Expr] = Factory(dict)
 
 
@@ -102,7 +107,7 @@ class Create(Declared):
     params: dict[Name, Parameter]
     id: Expr
     to: Name = UNSAID
-    guards: list[Name] = Factory(list)
+    guards: list[GuardUse] = Factory(list)
     optional_methods: list[Name] = Factory(list)
     update: dict[Text, Expr] = Factory(dict)
     effects: list[Name] = Factory(list)
@@ -144,7 +149,7 @@ class Action(Declared):
     methods: list[Name] = Factory(list)
     label: Name | None = None
     params: dict[Name, Parameter] = Factory(dict)
-    guards: list[Name] | None = None
+    guards: list[GuardUse] | None = None
     to: Targets = Factory(Targets)
     outcome: Expr | None = None
     update: dict[Text, Expr] = Factory(dict)
@@ -205,7 +210,7 @@ class Rollback(Declared):
     summary: Text
     method: Name
     from_: NameList
-    guards: list[Name] | None = None
+    guards: list[GuardUse] | None = None
     update: dict[Text, Expr] = Factory(dict)
     effects: list[Name] = Factory(list)
 
@@ -229,5 +234,5 @@ class Erase(Declared):
     summary: Text
     method: Name
     from_: NameList = TERMINAL
-    guards: list[Name] | None = None
+    guards: list[GuardUse] | None = None
     effects: list[Name] = Factory(list)

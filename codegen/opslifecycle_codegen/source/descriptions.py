@@ -147,6 +147,7 @@ _SECTIONS: dict[str, dict[str, str]] = {
     },
     "Guard": {
         "error": "The error if the condition is false, with an expression for each field.",
+        "params": "Parameters, each with its type; commands have an expression for each of them.",
         "let": "Names for expressions that the condition, the error and updates use.",
     },
     "Refusal": {

@@ -9,7 +9,7 @@ import attrs
 
 from opslifecycle_codegen.source import model
 from opslifecycle_codegen.source.reader import Mapping, PlainData, Scalar, Sequence, plain_data
-from opslifecycle_codegen.source.words import Declared
+from opslifecycle_codegen.source.words import Declared, GuardUse
 
 #: Fields of declarations that say nothing about what a machine does.
 _PROSE = frozenset({"mark", "summary"})
@@ -39,6 +39,8 @@ def _meaning(value: object) -> PlainData:
             return found[value.shorthand] if [*found] == [value.shorthand] else found
         case Scalar() | Sequence() | Mapping():
             return plain_data(value)
+        case GuardUse() if value.arguments:
+            return {str(value): _meaning(value.arguments)}
         case dict():
             return {str(key): _meaning(each) for key, each in value.items()}
         case list() | tuple():

@@ -39,6 +39,7 @@ from opslifecycle_codegen.source.words import (
     UNLESS,
     Declared,
     Expr,
+    GuardUse,
     Name,
     NameList,
     Number,
@@ -148,7 +149,7 @@ class Watch(Declared):
 
     summary: Text
     method: Name
-    guards: list[Name]
+    guards: list[GuardUse]
 
 
 #: The default name of the registry's counter of sequence numbers.
@@ -255,8 +256,8 @@ class Machine(Declared):
     settings: dict[Name, Setting] = Factory(dict)
     registry: dict[Name, RegistryField] = Factory(dict)
     effects: dict[Name, Effect] = Factory(dict)
-    global_guards: list[Name] = Factory(list)
-    default_guards: list[Name] = Factory(list)
+    global_guards: list[GuardUse] = Factory(list)
+    default_guards: list[GuardUse] = Factory(list)
     methods: dict[Name, Method] = Factory(dict)
     on_terminal: list[Step] = Factory(list)
     after: dict[Name, Timers] = Factory(dict)

@@ -27,6 +27,7 @@ from opslifecycle_codegen.source.words import (
     UNLESS,
     Declared,
     Expr,
+    GuardUse,
     Name,
     NameList,
     Number,
@@ -87,6 +88,8 @@ class _Parser:
             return self._name_list(node, what)
         if kind is command_model.Refusal:
             return self._refusal(node, what)
+        if kind is GuardUse:
+            return self._guard_use(node, what)
         if kind is bool:
             return self._literal(node, what, "true or false", {"true": True, "false": False})
         if kind is int:
@@ -181,7 +184,7 @@ class _Parser:
         if not isinstance(node, Sequence):
             return self._wrong(node, f"{what}: expected a list")
         result = [self.value(item, kind, what) for item in node.items]
-        if kind is Name:
+        if kind in (Name, GuardUse):
             result = self._without_repeats(result)
         return _MISSING if any(value is _MISSING for value in result) else result
 
@@ -197,7 +200,8 @@ class _Parser:
         """Return names once each; report those that occur again, which has no meaning."""
         first: dict[object, T] = {}
         for word in words:
-            if first.setdefault(word, word) is not word and isinstance(word, Name):
+            given = word.arguments.items() if isinstance(word, GuardUse) else ()
+            if first.setdefault((word, *given), word) is not word and isinstance(word, Name):
                 message = f"the name {str(word)!r} occurs twice in the list"
                 self._diagnostics.add(word.mark, "yaml-duplicate", message, "remove one of them")
         return list(first.values())
@@ -222,6 +226,20 @@ class _Parser:
         name = self._text(key, Name, what)
         fields = self._dict(child, Name, Expr, key.text)
         return self._made(command_model.Refusal, key.mark, {"name": name, "fields": fields})
+
+    def _guard_use(self, node: Node, what: str) -> GuardUse | _Missing:
+        """Return a use of a guard: its name, or a mapping of its name to its arguments."""
+        key, arguments = node, None
+        if isinstance(node, Mapping):
+            if len(node.items) != 1:
+                return self._wrong(node, f"{what}: expected a guard, or a guard with its arguments")
+            key, child = node.items[0]
+            arguments = self._dict(child, Name, Expr, key.text)
+        name = self._text(key, Name, what)
+        if isinstance(name, _Missing) or isinstance(arguments, _Missing):
+            return _MISSING
+        given = typing.cast("dict[Name, Expr] | None", arguments)
+        return GuardUse(name, name.mark, precise=name.precise, arguments=given)
 
     def _text(self, node: Node, kind: type[TextT], what: str) -> TextT | _Missing:
         if not isinstance(node, Scalar):

@@ -29,6 +29,21 @@ class Name(Text):
     """A snake_case word: [a-z][a-z0-9_]*, no Python keyword."""
 
 
+class GuardUse(Name):
+    """A guard by its name, with an expression for each of its parameters."""
+
+    arguments: dict[Name, Expr]
+
+    def __new__(
+        cls, text: str, mark: Location, *, precise: bool = True,
+        arguments: dict[Name, Expr] | None = None,
+    ) -> Self:  # fmt: skip
+        """Create a use of a guard at `mark`."""
+        self = super().__new__(cls, text, mark, precise=precise)
+        self.arguments = arguments or {}
+        return self
+
+
 class TypeName(Text):
     """A PascalCase word: [A-Z][A-Za-z0-9]*."""
 
