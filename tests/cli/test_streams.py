@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import pty
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -74,6 +76,32 @@ def test_what_cannot_be_printed_is_one_line_and_a_status(
     assert (done.returncode, done.stderr) == (2, _IS_CLOSED if redirection == ">&-" else full)
     # `collect` has erased nothing.
     assert [each["id"] for each in operations()] == [str(id)]
+
+
+def test_a_run_whose_terminal_hangs_up_exits_as_by_the_signal(store: Path) -> None:
+    process, terminal = pty.fork()
+    if process == 0:
+        os.execv(CLI[0], [*CLI, "run", "--", "sleep", "300"])
+    try:
+        until(lambda: [each["status"] for each in operations()] == ["running"], "running")
+    finally:
+        os.close(terminal)
+        _, status = os.waitpid(process, 0)
+    assert os.waitstatus_to_exitcode(status) == 128 + signal.SIGHUP
+    assert [each["status"] for each in operations()] == ["cancelled"]
+
+
+def test_an_output_whose_log_cannot_be_written_is_said(store: Path) -> None:
+    Path(f"{store}.logs").touch()
+    done = called("", "run", "--", "sh", "-c", "echo written")
+    assert done.returncode == 0
+    why = "the output is not stored whole: operations.db.logs: "
+    assert why in done.stderr.replace(f"{store.parent}/", "")
+    (operation,) = operations()
+    logged = command_line("logs", str(operation["id"]))
+    assert (logged.returncode, logged.stdout) == (1, "")
+    assert logged.stderr.startswith("error: the log is missing; ")
+    assert "written" in command_line("show", str(operation["id"])).stdout
 
 
 def test_a_detached_run_whose_name_cannot_be_printed_goes_on(store: Path) -> None:

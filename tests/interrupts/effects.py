@@ -42,11 +42,14 @@ class Office:
     discarded: set[Any] = field(factory=set)
     #: The requests that were to be decided.
     asked: set[Any] = field(factory=set)
+    archived: Any = None
     #: Whether the registry is being closed, at whatever moment.
     closing: bool = False
 
     def __attrs_post_init__(self) -> None:
-        self.registry = approval.ApprovalRegistry(store=self.store, on_effect=self._handle)
+        self.registry = approval.ApprovalRegistry(
+            decisions_max=1, store=self.store, on_effect=self._handle
+        )
 
     def _handle(self, message: Any) -> None:
         assert self.may_handle.wait(DEADLINE_SECONDS)
@@ -67,6 +70,16 @@ class Office:
         self.registry.draft(approval.Ask(id, kind, self.person, "lunch", 1, _NEVER_MS))
         if circulate:
             self.registry.circulate(id)
+        return id
+
+    def deny_public(self) -> Any:
+        """Make and deny a request whose end is in the feed; only the latest stays in memory."""
+        id = approval.RequestId.new()
+        kind = approval.RequestKind.ACCESS
+        self.registry.draft(approval.Ask(id, kind, self.person, "access", 0, _NEVER_MS))
+        self.registry.circulate(id)
+        self.asked.add(id)
+        self.registry.deny(id, self.other, "no")
         return id
 
     def decide(self, id: Any) -> None:
@@ -104,6 +117,8 @@ class EffectCall:
     name: str
     make: Callable[[Office], Any]
     needs_dead_letter: bool = False
+    #: Whether an archived request, and an entry of the feed, are there.
+    needs_archive: bool = False
 
 
 EFFECT_COMMANDS = [
@@ -111,6 +126,8 @@ EFFECT_COMMANDS = [
     EffectCall("circulate", lambda w: w.registry.circulate(w.drafted)),
     EffectCall("grant", lambda w: w.decide(w.circulating)),
     EffectCall("withdraw", lambda w: _withdraw(w)),
+    EffectCall("deny_archiving", lambda w: w.deny_public(), needs_archive=True),
+    EffectCall("transact", lambda w: _transact(w)),
     EffectCall("collect", lambda w: w.registry.collect_decided()),
     EffectCall("retry", lambda w: _revive(w), needs_dead_letter=True),
     EffectCall("discard", lambda w: _discard(w), needs_dead_letter=True),
@@ -121,10 +138,34 @@ EFFECT_COMMANDS = [
 EFFECT_READS = [
     EffectCall("pending", lambda w: w.registry.pending_effects()),
     EffectCall("dead_letters", lambda w: w.registry.dead_letters()),
+    EffectCall("archived", lambda w: w.registry.past_request(w.archived), needs_archive=True),
+    EffectCall("archive", lambda w: w.registry.past_requests(limit=2), needs_archive=True),
+    EffectCall("consume", lambda w: _consume(w), needs_archive=True),
+    EffectCall("page", lambda w: _walk(w), needs_archive=True),
 ]
 
 #: Those that are followed by a delivery.
 DELIVERED = [each for each in EFFECT_COMMANDS if each.name in ("grant", "withdraw", "retry")]
+
+
+def _transact(w: Office) -> None:
+    w.asked |= {w.circulating, w.drafted}
+    with w.registry.transaction() as transaction:
+        transaction.withdraw(w.drafted)
+        transaction.withdraw(w.circulating)
+
+
+def _consume(w: Office) -> None:
+    for _ in w.registry.consume(approval.DecisionReader.AUDIT, wait=False):
+        pass
+
+
+def _walk(w: Office) -> None:
+    page = w.registry.requests(order_by=approval.RequestOrder.AMOUNT, limit=1)
+    while page.has_more:
+        page = w.registry.requests(
+            order_by=approval.RequestOrder.AMOUNT, limit=1, after=page.cursor
+        )
 
 
 def _withdraw(w: Office) -> None:
@@ -155,6 +196,9 @@ def office(call: EffectCall, store: Store | None) -> Office:
     w.decide(w.request())
     if call.needs_dead_letter:
         _make_dead_letter(w)
+    if call.needs_archive:
+        w.archived = w.deny_public()
+        w.deny_public()
     assert w.settle()
     return w
 
@@ -193,11 +237,28 @@ def check_office(w: Office, helper: Helper) -> None:
         assert w.settle(), f"not delivered: {registry.pending_effects()}"
         assert registry.broken_invariants() == []
         assert w.decided() <= set(w.handled), "an effect was not delivered"
+        _check_reads(w, helper)
     helper.ask(registry.close)
     thread = w.outbox._thread
     assert thread is not None
     thread.join(DEADLINE_SECONDS)
     assert not thread.is_alive(), "the thread of the outbox has not ended"
+
+
+def _check_reads(w: Office, helper: Helper) -> None:
+    """Look at pages, at the archive, and at what a consumer still receives."""
+    every = {each.id for each in w.registry.requests()}
+    for order in approval.RequestOrder:
+        assert {each.id for each in w.registry.requests(order_by=order)} == every
+    if w.store is not None and w.archived is not None:
+        assert helper.ask(lambda: w.registry.past_request(w.archived)).id == w.archived
+        found = [each.snapshot.id for each in w.registry.past_requests()]
+        assert len(found) == len(set(found)) >= 1
+    reader = approval.DecisionReader.AUDIT
+    consumed = helper.ask(lambda: list(w.registry.consume(reader, wait=False)))
+    left = w.registry.decisions().list_since(0).watermark
+    assert w.registry.read_up_to(reader) == left or not consumed
+    assert list(w.registry.consume(reader, wait=False)) == []
 
 
 def _goes_on(w: Office) -> bool:

@@ -16,6 +16,7 @@ from tests.interrupts import trying, trying_effects
 from tests.interrupts.calls import CALLS, COMMANDS
 from tests.interrupts.checking import Helper
 from tests.interrupts.effects import DELIVERED, EFFECT_COMMANDS, EFFECT_READS
+from tests.interrupts.supervising import DESK_CALLS, supervised
 from tests.interrupts.trying import MakeStores
 
 #: Interrupts before every so many-th bytecode; returns how many bytecodes there are.
@@ -73,6 +74,8 @@ def examinations(folder: Path, helper: Helper) -> Iterator[tuple[str, Examinatio
     for each in DELIVERED:
         delivering = partial(trying_effects.delivering, each, None, helper)
         yield f"alone delivery {each.name}", delivering
+    for desk_call in DESK_CALLS:
+        yield f"alone supervisor {desk_call.name}", partial(supervised, desk_call, None, helper)
     for where, make in (("memory", in_memory), ("file", in_files(folder))):
         for call in CALLS:
             yield f"{where} {call.name}", partial(trying.with_a_store, call, make, helper)
@@ -91,6 +94,11 @@ def examinations(folder: Path, helper: Helper) -> Iterator[tuple[str, Examinatio
         for each in DELIVERED:
             delivering = partial(trying_effects.delivering, each, make, helper)
             yield f"{where} delivery {each.name}", delivering
+        for desk_call in DESK_CALLS:
+            yield (
+                f"{where} supervisor {desk_call.name}",
+                partial(supervised, desk_call, make, helper),
+            )
         left = partial(trying_effects.delivering_left, make, helper)
         yield f"{where} delivery left", left
         yield f"{where} commit", partial(trying.commit, make)

@@ -7,6 +7,7 @@ import os
 import re
 import resource
 import shutil
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -41,6 +42,11 @@ def path(tmp_path: Path) -> Path:
 
 def folder(path: Path) -> None:
     path.mkdir()
+
+
+def socket_at(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as server, contextlib.chdir(path.parent):
+        server.bind(path.name)
 
 
 def pipe(path: Path) -> None:
@@ -267,6 +273,21 @@ def test_a_process_without_descriptors_cannot_open_what_exists(
     for use in (lambda: Registry(store=SqliteStore(path)), StoreReader(path, CODEC.schema).all):
         with pytest.raises(PersistenceError, match=r"too many files open; close some, or raise"):
             use()
+
+
+@pytest.mark.parametrize(
+    ("suffix", "kind"),
+    [
+        ("-wal", folder), ("-wal", socket_at),
+        ("-lease", folder), ("-lease", socket_at), ("-lease", link),
+    ],
+)  # fmt: skip
+def test_what_is_no_file_beside_a_store_is_named(
+    path: Path, suffix: str, kind: Callable[[Path], None]
+) -> None:
+    kind(path.with_name(f"{path.name}{suffix}"))
+    with pytest.raises(PersistenceError, match=rf"{suffix}:? (it )?is no regular file; remove it"):
+        Registry(store=SqliteStore(path))
 
 
 def test_a_limit_on_the_size_of_files_is_named(path: Path) -> None:

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from opslifecycle.cli.failing import described
+from opslifecycle.cli.failing import complain, described
 from opslifecycle.cli.output import discard
 from opslifecycle.cli.running.logs import run_log
 from opslifecycle.inspection.locations import Location
@@ -56,7 +56,7 @@ def detached(store: Location, name: str) -> Ready | None:
         _print(f"{name} goes on in process {process}; its output is in {log}")
         return None
     _, status = os.waitpid(process, 0)
-    print(log.read_text(encoding="utf-8", errors="replace"), end="", file=sys.stderr)
+    complain(log.read_text(encoding="utf-8", errors="replace").removesuffix("\n"))
     sys.exit(os.waitstatus_to_exitcode(status))
 
 
@@ -67,7 +67,7 @@ def _print(line: str) -> None:
         # The run goes on. Status 2 would say that it does not.
         discard(sys.stdout)
         if not isinstance(error, BrokenPipeError):
-            print(f"{line}\nerror: {described(error)}", file=sys.stderr)
+            complain(f"{line}\nerror: {described(error)}")
         sys.exit(1)
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
+
+from opslifecycle.cli.output import discard
 
 #: A process, a thread or a descriptor that cannot be had, or a folder that is gone. Other errors
 #: that name no file come from standard output.
@@ -13,6 +16,15 @@ _OF_THE_PROCESS = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno
 def is_of_output(error: OSError) -> bool:
     """Return whether an error comes from writing to standard output."""
     return error.filename is None and error.errno not in _OF_THE_PROCESS
+
+
+def complain(line: str) -> None:
+    """Print a line to standard error, if that can be written."""
+    try:
+        print(line, file=sys.stderr, flush=True)
+    except OSError:
+        # Its terminal or its reader is gone, and the exit status says the rest.
+        discard(sys.stderr)
 
 
 def reason_of(error: OSError) -> str:

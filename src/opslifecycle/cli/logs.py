@@ -8,11 +8,12 @@ from typing import BinaryIO
 
 import click
 from opslifecycle import PersistenceError
+from opslifecycle.cli.failing import complain
 from opslifecycle.cli.ids import IdType
 from opslifecycle.cli.stores import store_option, told_errors
 from opslifecycle.cli.text import for_terminal
 from opslifecycle.inspection.locations import Location
-from opslifecycle.inspection.logs import LogReader
+from opslifecycle.inspection.logs import STREAMS, LogReader, segments
 from opslifecycle.inspection.records import (
     INTERRUPTED,
     LOOK_SECONDS,
@@ -56,8 +57,12 @@ def logs(store: Location, id: str, follow: bool, stream: str) -> None:
                 for data in log.read():
                     _write(file, data)
             if not live:
-                return
+                break
             time.sleep(LOOK_SECONDS)
+        has_printed = found.snapshot.latest_progress is not None
+        if has_printed and not any(segments(store.beside, found.id, each) for each in STREAMS):
+            complain("error: the log is missing; `opslifecycle show` prints what the record has")
+            sys.exit(1)
 
 
 def _is_live(source: Reader, found: Found) -> bool:

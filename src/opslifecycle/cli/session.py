@@ -6,19 +6,19 @@ import asyncio
 import contextlib
 import os
 
-import click
 from opslifecycle import DEFAULT_MAX_COMPLETED, AsyncRegistry, OperationId, PersistenceError, RunId
 from opslifecycle.cli.batches.command_file import CommandFile
 from opslifecycle.cli.batches.model import Batch
 from opslifecycle.cli.detaching import Ready
 from opslifecycle.cli.display import Display
-from opslifecycle.cli.failing import reason_of
+from opslifecycle.cli.failing import complain, reason_of
 from opslifecycle.cli.output import Output
 from opslifecycle.cli.running.execution import RunOptions
 from opslifecycle.cli.running.recorder import NotRecordedError
 from opslifecycle.cli.running.runner import Runner
 from opslifecycle.cli.running.signals import Signals
 from opslifecycle.cli.stores import told_errors
+from opslifecycle.cli.text import one_line
 
 _REFRESH_SECONDS = 0.1
 _INBOX_SECONDS = 0.3
@@ -90,7 +90,7 @@ class Session:
         except PersistenceError as error:
             # Only the last report of progress can be lost, and no output depends on it.
             if status != EXIT_NOT_RECORDED:
-                click.echo(f"error: {error}", err=True)
+                complain(f"error: {error}")
             return EXIT_NOT_RECORDED
         return status
 
@@ -99,7 +99,7 @@ class Session:
         # does, because the saved output is incomplete.
         failure = self._outputs[0].failure
         if failure is not None and not isinstance(failure, BrokenPipeError):
-            click.echo(f"error: standard output: {reason_of(failure)}", err=True)
+            complain(f"error: standard output: {reason_of(failure)}")
             status = status or EXIT_FAILED
         if not all(each.is_done for each in self._outputs):
             os._exit(status)
@@ -120,8 +120,10 @@ class Session:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
             self._display.finish(runner)
+            for name, why in runner.unlogged():
+                complain(f"{one_line(name)}: the output is not stored whole: {one_line(why)}")
         if not recorded or runner.unrecorded():
-            click.echo(f"error: store not writable: {runner.recorder.problem}", err=True)
+            complain(f"error: store not writable: {runner.recorder.problem}")
             return EXIT_NOT_RECORDED
         if runner.interrupted is not None:
             return 128 + runner.interrupted

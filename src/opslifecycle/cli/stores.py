@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import click
 from opslifecycle import OpsLifecycleError
-from opslifecycle.cli.failing import described, is_of_output, limit_behind
+from opslifecycle.cli.failing import complain, described, is_of_output, limit_behind
 from opslifecycle.cli.output import discard
 from opslifecycle.cli.text import lines_of
 from opslifecycle.inspection.locations import DEFAULT_STORE, Location, location_of
@@ -59,18 +59,18 @@ def told_errors() -> Iterator[None]:
         sys.exit(1)
     except OpsLifecycleError as error:
         fix = f"; {error.fix}" if error.fix else ""
-        print(f"error: {' '.join(lines_of(f'{error}{fix}'))}", file=sys.stderr)
+        complain(f"error: {' '.join(lines_of(f'{error}{fix}'))}")
     except OSError as error:
         if is_of_output(error):
             # Buffered output would fail again when the interpreter ends.
             discard(sys.stdout)
-        print(f"error: {described(error)}", file=sys.stderr)
+        complain(f"error: {described(error)}")
     except MemoryError:
-        print("error: out of memory (the limit on it is `ulimit -v`)", file=sys.stderr)
+        complain("error: out of memory (the limit on it is `ulimit -v`)")
     except RuntimeError as error:
         if str(error) != _NO_THREAD:
             raise
-        print(f"error: {error}{limit_behind(errno.EAGAIN)}", file=sys.stderr)
+        complain(f"error: {error}{limit_behind(errno.EAGAIN)}")
     else:
         return
     sys.exit(2)

@@ -11,6 +11,7 @@ from typing import Generic, ParamSpec, TypeVar
 
 import attrs
 from opslifecycle import AsyncRegistry, Cancelled, Completed, OpsLifecycleError, Registry
+from opslifecycle.locks import hold, owned_lock
 from opslifecycle.work.arguments import name_of
 from opslifecycle.work.errors import OperationEndedError
 from opslifecycle.work.supervisor import Supervisor
@@ -111,7 +112,7 @@ class OperationExecutor(Executor):
         self._supervisor = Supervisor(registry, max_running=max_workers, source=source)
         self._records_results = records_results
         self._threads = self._supervisor.__enter__()
-        self._lock = threading.Lock()
+        self._lock = owned_lock()
         self._pending: set[Future[object]] = set()
         self._closing: threading.Thread | None = None
 
@@ -137,13 +138,11 @@ class OperationExecutor(Executor):
 
     def _note(self, future: Future[T]) -> None:
         noted: Future[object] = future  # type: ignore[assignment]
-        with self._lock:
-            self._pending.add(noted)
+        hold(self._lock, self._pending.add, noted)
         noted.add_done_callback(self._forget)
 
     def _forget(self, future: Future[object]) -> None:
-        with self._lock:
-            self._pending.discard(future)
+        hold(self._lock, self._pending.discard, future)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Refuse further calls, and end once all operations have ended.
@@ -152,17 +151,23 @@ class OperationExecutor(Executor):
             wait: Whether to block until then.
             cancel_futures: Whether to cancel calls that have not begun.
         """
-        with self._lock:
-            pending = list(self._pending)
-            closing, first = self._closing, self._closing is None
-            if closing is None:
-                closing = self._closing = threading.Thread(
-                    target=self._supervisor.__exit__, args=(None, None, None)
-                )
+        closing = hold(self._lock, self._refuse_calls)
         if cancel_futures:
-            for future in pending:
+            for future in hold(self._lock, lambda: [*self._pending]):
                 future.cancel()
-        if first:
-            closing.start()
+        hold(self._lock, _start, closing)
         if wait:
             closing.join()
+
+    def _refuse_calls(self) -> threading.Thread:
+        if self._closing is None:
+            self._closing = threading.Thread(
+                target=self._supervisor.__exit__, args=(None, None, None)
+            )
+        return self._closing
+
+
+def _start(thread: threading.Thread) -> None:
+    """Start a thread once, also if the call that made it was interrupted before."""
+    if thread.ident is None:
+        thread.start()

@@ -118,9 +118,15 @@ class Supervisor(Generic[IdT, OutcomeT, ResultsT]):
             block.raise_if_unrecorded()
 
     def __enter__(self) -> ThreadSupervisor[IdT, OutcomeT, ResultsT]:
-        threads = ThreadSupervisor(self)
-        threads.open()
-        self._threads = threads
+        if self._block is not None:
+            raise SupervisorClosedError
+        # Known before it is opened, so that an interrupted opening can be closed.
+        threads = self._threads = ThreadSupervisor(self)
+        try:
+            threads.open()
+        except BaseException as error:
+            threads.close(type(error), error, error.__traceback__)
+            raise
         return threads
 
     def __exit__(
@@ -129,12 +135,13 @@ class Supervisor(Generic[IdT, OutcomeT, ResultsT]):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        threads, self._threads = self._threads, None
+        threads = self._threads
         assert threads is not None
         threads.close(kind, error, traceback)
 
     def _cancel_all(self, reason: str) -> None:
-        self._opened().jobs.cancel_all(reason)
+        if self._block is not None:
+            self._block.jobs.cancel_all(reason)
 
     def _opened(self) -> Block:
         if self._block is None:

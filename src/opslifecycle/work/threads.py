@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterable, Iterator, Mapping
-from concurrent.futures import Future
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Mapping,
+)
+from concurrent.futures import CancelledError, Future
 from functools import partial
 from queue import Empty, SimpleQueue
-from types import TracebackType
-from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar, cast
+from types import AsyncGeneratorType, TracebackType
+from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeAlias, TypeVar, cast
 
 from opslifecycle import (
     OperationKind,
@@ -31,6 +39,8 @@ if TYPE_CHECKING:
     from opslifecycle.work.supervisor import Supervisor
 
 T = TypeVar("T")
+#: How a block ends, as `__exit__` gets it.
+_BlockEnd: TypeAlias = tuple[type[BaseException] | None, BaseException | None, TracebackType | None]
 
 
 class _Caller(Protocol):
@@ -90,6 +100,9 @@ async def _next_of(updates: AsyncIterator[T]) -> T | None:
 
 
 async def _close(updates: AsyncGenerator[object, None]) -> None:
+    while isinstance(updates, AsyncGeneratorType) and updates.ag_running:
+        # The caller of `__anext__` was interrupted, and its cancellation has not arrived yet.
+        await asyncio.sleep(0)
     await updates.aclose()
 
 
@@ -103,22 +116,27 @@ class ThreadSupervisor(Generic[IdT, OutcomeT, ResultsT]):
     def __init__(self, supervisor: Supervisor[IdT, OutcomeT, ResultsT]) -> None:
         self._supervisor = supervisor
         self._loop = asyncio.new_event_loop()
-        self._is_over = False
+        # Whether the supervisor is open in the loop.
+        self._is_open = False
+        self._leaving: asyncio.Task[None] | None = None
         self._exit: BaseException | None = None
+        # Done once the loop is closed, with the error of the block.
+        self._over: Future[None] = Future()
+        # Calls that have not returned.
+        self._calls: dict[Future[object], None] = {}
+        # Which thread closes the loop: the first that asks.
+        self._closer: dict[str, str] = {}
         self._thread = threading.Thread(
             target=self._serve, name="opslifecycle-supervisor", daemon=True
         )
 
-    # The block, which the supervisor begins and ends --------------------------------------------
+    # The block, which the supervisor begins and ends. An exception may interrupt both calls between
+    # any two bytecodes, and a second call of `close` ends what is left.
 
     def open(self) -> None:
         """Start the thread and open the supervisor in it."""
         self._thread.start()
-        try:
-            self._call(self._supervisor.__aenter__())
-        except BaseException:
-            self._end_thread()
-            raise
+        self._call(self._enter())
 
     def close(
         self,
@@ -127,38 +145,84 @@ class ThreadSupervisor(Generic[IdT, OutcomeT, ResultsT]):
         traceback: TracebackType | None,
     ) -> None:
         """Close the supervisor. An interrupt cancels the work and is raised once it has ended."""
-        closing = self._submit(self._supervisor.__aexit__(kind, error, traceback))
+        block_end = (kind, error, traceback)
         interrupt: BaseException | None = None
-        while not closing.done():
+        try:
+            self._ask_to_leave(block_end)
+            self._over.exception()
+        except BaseException as raised:
+            interrupt = raised
+        while interrupt is not None and not self._over.done():
             try:
-                closing.exception()
+                self._ask_to_leave(block_end)
+                self._loop_soon(self._cancel_all, "the supervisor's block was interrupted")
+                self._over.exception()
             except BaseException as raised:
                 interrupt = raised
-                self._loop.call_soon_threadsafe(
-                    self._supervisor._cancel_all, "the supervisor's block was interrupted"
-                )
-        self._end_thread()
         if interrupt is not None:
             raise interrupt
         if self._exit is not None and kind is None:
             raise self._exit
-        closing.result()
+        self._over.result()
+
+    async def _enter(self) -> None:
+        await self._supervisor.__aenter__()
+        self._is_open = True
+
+    def _ask_to_leave(self, block_end: _BlockEnd) -> None:
+        if self._closer.setdefault("thread", "caller") == "caller":
+            # The thread has not begun, and closes nothing any more.
+            self._conclude()
+        self._loop_soon(self._leave_soon, block_end)
+
+    def _loop_soon(self, call: Callable[..., None], *arguments: object) -> None:
+        try:
+            self._loop.call_soon_threadsafe(call, *arguments)
+        except RuntimeError:
+            # A closed loop has left.
+            if not self._loop.is_closed():
+                raise
+
+    def _leave_soon(self, block_end: _BlockEnd) -> None:
+        if self._leaving is None:
+            self._leaving = self._loop.create_task(self._leave(block_end))
+
+    async def _leave(self, block_end: _BlockEnd) -> None:
+        try:
+            if self._is_open:
+                await self._supervisor.__aexit__(*block_end)
+        finally:
+            self._loop.stop()
+
+    def _cancel_all(self, reason: str) -> None:
+        if self._is_open:
+            self._supervisor._cancel_all(reason)
 
     def _serve(self) -> None:
-        while not self._is_over:
+        if self._closer.setdefault("thread", "own") != "own":
+            return
+        while self._leaving is None or not self._leaving.done():
             try:
                 self._loop.run_forever()
             except (KeyboardInterrupt, SystemExit) as error:
                 # A coroutine has raised it, and `close` raises it in the thread of the block.
                 self._exit = error
-                self._supervisor._cancel_all(f"other work raised {type(error).__name__}")
-
-    def _end_thread(self) -> None:
-        self._is_over = True
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
+                self._cancel_all(f"other work raised {type(error).__name__}")
         self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        self._conclude()
+
+    def _conclude(self) -> None:
         self._loop.close()
+        for calling in list(self._calls):
+            # A closed loop does not run what came too late.
+            calling.cancel()
+        if self._over.done():
+            return
+        error = None if self._leaving is None else self._leaving.exception()
+        if error is None:
+            self._over.set_result(None)
+        else:
+            self._over.set_exception(error)
 
     # Calls --------------------------------------------------------------------------------------
 
@@ -261,18 +325,31 @@ class ThreadSupervisor(Generic[IdT, OutcomeT, ResultsT]):
     def _call(self, coroutine: Coroutine[object, None, T]) -> T:
         """Run a coroutine in the loop, and block until it has ended."""
         calling = self._submit(coroutine)
+        noted = cast("Future[object]", calling)
         try:
+            self._calls[noted] = None
+            if self._loop.is_closed():
+                calling.cancel()
             return calling.result()
+        except CancelledError:
+            if self._loop.is_closed():
+                raise SupervisorClosedError from None
+            raise
         except BaseException:
             # This thread was interrupted. If the coroutine has raised, this has no effect.
             calling.cancel()
             raise
+        finally:
+            self._calls.pop(noted, None)
 
     def _submit(self, coroutine: Coroutine[object, None, T]) -> Future[T]:
         if threading.current_thread() is self._thread:
             coroutine.close()
             raise EventLoopBlockedError
-        if self._loop.is_closed():
+        try:
+            return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        except RuntimeError:
             coroutine.close()
-            raise SupervisorClosedError
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+            if not self._loop.is_closed():
+                raise
+            raise SupervisorClosedError from None

@@ -88,6 +88,9 @@ class Execution:
                 process.end()
             del self.running[job]
             process.close()
+            failure = process.output.log.failure or process.errors.log.failure
+            if failure is not None:
+                job.unlogged = f"{folder}: {failure.strerror}"
 
     async def _follow(self, job: Job, process: Process, started: float) -> bool:
         ending = asyncio.ensure_future(process.wait())

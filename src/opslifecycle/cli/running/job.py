@@ -48,6 +48,8 @@ class Job:
     timed_out: bool = False
     #: The outcome, if it could not be recorded.
     unrecorded: str = ""
+    #: Why its log lacks a part of its output.
+    unlogged: str = ""
     _reported_bytes: int = 0
     _percent: float | None = None
 

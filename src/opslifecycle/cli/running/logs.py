@@ -33,7 +33,7 @@ class LogWriter:
         self._file: FileIO | None = None
         self._in_segment = 0
         self._offset = 0
-        #: The error of the last write; None after a successful one.
+        #: The first error, after which a part of the output is missing.
         self.failure: OSError | None = None
 
     def write(self, data: bytes) -> None:
@@ -63,7 +63,7 @@ class LogWriter:
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
             self._file = os.fdopen(os.open(path, flags, 0o600), "ab", buffering=0)
         except OSError as error:
-            self.failure = error
+            self.failure = self.failure or error
             return
         self._segments.append(path)
         for old in self._segments[:-2]:
@@ -77,9 +77,8 @@ class LogWriter:
                 written = self._file.write(part)
                 if written != len(part):
                     raise OSError(0, "only a part was written")
-                self.failure = None
         except OSError as error:
-            self.failure = error
+            self.failure = self.failure or error
             # The next write begins a segment at its offset, so that readers see the gap.
             self.close()
         self._offset += len(part)

@@ -149,6 +149,10 @@ class Runner:
             (job.spec.display_name, job.unrecorded) for job in self._in_order() if job.unrecorded
         ]
 
+    def unlogged(self) -> list[tuple[str, str]]:
+        """Return the names of the commands whose output is not stored whole, and why."""
+        return [(job.spec.display_name, job.unlogged) for job in self._in_order() if job.unlogged]
+
     def place_of(self, job: Job) -> int:
         """Return the place of a job's command in the batch, from 0."""
         return self._places[job.command.name]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import threading
 from collections.abc import Callable, Iterator
 
 import attrs
 from opslifecycle.errors import PersistenceError
+from opslifecycle.locks import OwnedLock, hold, owned_lock
 from opslifecycle.stores.postgres.failures import failure_of
 from opslifecycle.stores.postgres.lease import Lease
 from opslifecycle.stores.postgres.link import (
@@ -60,7 +60,7 @@ class Session:
         #: What is called, in any thread, when the lease has ended: by the registry's number.
         self.owned: dict[int, Callable[[], None]] = {}
         self._side: Link | None = None
-        self._side_lock = threading.Lock()
+        self._side_lock = owned_lock()
         self._writer: Writer | None = None
 
     @property
@@ -103,7 +103,8 @@ class Session:
     @contextlib.contextmanager
     def side(self) -> Iterator[Link]:
         """Use the connection beside those of the lease and the writer, in this thread alone."""
-        with self._side_lock:
+        try:
+            self._side_lock.acquire()
             if self._side is None or not self._side.is_alive():
                 self._side = self.target.connect("side", within(PATIENCE_SECONDS))
             try:
@@ -112,6 +113,10 @@ class Session:
                 # A transaction may be open.
                 self._side.close()
                 raise
+        finally:
+            # An interrupt may have come before the lock was acquired (ADR 0019).
+            with contextlib.suppress(RuntimeError):
+                self._side_lock.release()
 
     def _lose(self) -> None:
         for notify in list(self.owned.values()):
@@ -141,56 +146,71 @@ def _refuse_unsafe(name: str, link: Link, deadline: Deadline) -> None:
 
 _SESSIONS: dict[Target, Session] = {}
 #: Held while a session begins, which may take as long as a connection does.
-_BEGINNING: dict[Target, threading.Lock] = {}
-_SESSIONS_LOCK = threading.Lock()
+_BEGINNING: dict[Target, OwnedLock] = {}
+_SESSIONS_LOCK = owned_lock()
 
 
 def enter(target: Target) -> Session:
     """Return the session of this process, which lasts until everybody has left it."""
-    with _SESSIONS_LOCK:
-        beginning = _BEGINNING.setdefault(target, threading.Lock())
-    with beginning:
-        with _SESSIONS_LOCK:
-            session = _SESSIONS.get(target)
-            if session is not None and session.lease.is_valid():
-                session.users += 1
-                return session
-        session = Session(target)
-        try:
-            session.begin()
-        except BaseException:
-            session.end()
-            raise
-        with _SESSIONS_LOCK:
-            _SESSIONS[target] = session
-            session.users += 1
-        return session
+    beginning = hold(_SESSIONS_LOCK, _BEGINNING.setdefault, target, owned_lock())
+    return hold(beginning, _joined_or_begun, target)
+
+
+def _joined_or_begun(target: Target) -> Session:
+    joined = hold(_SESSIONS_LOCK, _joined, target)
+    if joined is not None:
+        return joined
+    session = Session(target)
+    try:
+        session.begin()
+    except BaseException:
+        session.end()
+        raise
+    hold(_SESSIONS_LOCK, _share, session)
+    return session
+
+
+def _joined(target: Target) -> Session | None:
+    session = _SESSIONS.get(target)
+    if session is None or not session.lease.is_valid():
+        return None
+    session.users += 1
+    return session
+
+
+def _share(session: Session) -> None:
+    _SESSIONS[session.target] = session
+    session.users += 1
 
 
 def existing(target: Target) -> Session | None:
     """Return the session that this process has in a schema, if it has one."""
-    with _SESSIONS_LOCK:
-        for each in _SESSIONS.values():
-            if (each.target.dsn, each.target.schema) == (target.dsn, target.schema):
-                return each
+    sessions = hold(_SESSIONS_LOCK, lambda: [*_SESSIONS.values()])
+    for each in sessions:
+        if (each.target.dsn, each.target.schema) == (target.dsn, target.schema):
+            return each
     return None
 
 
 def leave(session: Session) -> None:
     """Leave a session; the last one ends it."""
-    with _SESSIONS_LOCK:
-        session.users -= 1
-        if session.users:
-            return
-        if _SESSIONS.get(session.target) is session:
-            del _SESSIONS[session.target]
-    session.end()
+    if hold(_SESSIONS_LOCK, _is_left, session):
+        session.end()
+
+
+def _is_left(session: Session) -> bool:
+    session.users -= 1
+    if session.users:
+        return False
+    if _SESSIONS.get(session.target) is session:
+        del _SESSIONS[session.target]
+    return True
 
 
 def _forget_all() -> None:
     """Begin anew in a forked child: threads and connections are the parent's."""
     global _SESSIONS_LOCK
-    _SESSIONS_LOCK = threading.Lock()
+    _SESSIONS_LOCK = owned_lock()
     _SESSIONS.clear()
     _BEGINNING.clear()
 

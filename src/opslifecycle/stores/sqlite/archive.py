@@ -8,7 +8,6 @@ them; a read checks what it returns, and `check` finds rows that are missing.
 from __future__ import annotations
 
 import sqlite3
-import threading
 import zlib
 from collections.abc import Callable, Iterable
 from contextlib import closing
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from opslifecycle.errors import PersistenceError, StoreDamagedError
+from opslifecycle.locks import hold, owned_lock
 from opslifecycle.stores.base import ArchivedRow, Store
 from opslifecycle.stores.sqlite.connection import connect
 from opslifecycle.stores.sqlite.failures import failure_of
@@ -104,7 +104,7 @@ class ArchiveReader:
         self._file = file
         self._first = number << POSITION_BITS
         self._number = number
-        self._lock = threading.Lock()
+        self._lock = owned_lock()
         self._database: sqlite3.Connection | None = None
 
     def latest(self, id: str) -> ArchivedRow | None:
@@ -134,10 +134,7 @@ class ArchiveReader:
 
     def close(self) -> None:
         """Close the connection; later reads open it again."""
-        with self._lock:
-            database, self._database = self._database, None
-            if database is not None:
-                database.close()
+        hold(self._lock, self._disconnect)
 
     def _rows(self, statement: str, *values: int | str) -> list[ArchivedRow]:
         def read(database: sqlite3.Connection) -> list[ArchivedRow]:
@@ -146,8 +143,12 @@ class ArchiveReader:
             found = database.execute(statement, values).fetchall()
             return [self._checked(*row)[0] for row in found]
 
-        with self._lock:
-            return self._reading(read)
+        return hold(self._lock, self._reading, read)
+
+    def _disconnect(self) -> None:
+        database, self._database = self._database, None
+        if database is not None:
+            database.close()
 
     def _check(self, database: sqlite3.Connection) -> int:
         if not _exists(database, self._name):

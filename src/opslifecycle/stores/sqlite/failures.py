@@ -90,14 +90,19 @@ def _denial(file: Path) -> str | None:
     if not file.exists():
         return "the file was deleted; restore it, or open a registry, which creates it"
     try:
-        if os.statvfs(file).f_flag & os.ST_RDONLY:
+        system = os.statvfs(file)
+        if system.f_flag & os.ST_RDONLY:
             return "it is on a read-only file system; mount it for writing, or move the store"
+        if system.f_files and not system.f_favail:
+            return "the file system can hold no more files (inodes); delete some"
     except (OSError, AttributeError):
         pass
     if not os.access(file, os.R_OK):
         return "no permission to read it; run as its owner, or change its mode"
     beside = [file.with_name(f"{file.name}{suffix}") for suffix in ("-wal", "-shm")]
     for each in (file, *beside):
+        if each.exists() and not each.is_file():
+            return f"{each.name} is no regular file; remove it"
         if each.exists() and not os.access(each, os.W_OK):
             user = each.stat().st_uid
             if user == os.geteuid():

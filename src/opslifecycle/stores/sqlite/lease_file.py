@@ -38,6 +38,9 @@ SUFFIX = "-lease"
 #: `struct flock` of 64-bit Linux: type, whence, start, length, process id.
 _FLOCK = "hhqqi4x"
 _SLOT = struct.Struct("<16sqq")
+_NO_FILE = "it is no regular file; remove it"
+#: What opening a folder, a socket, or a symbolic link says.
+_OF_OTHER_KINDS = (errno.EISDIR, errno.ENXIO, errno.ELOOP)
 _HELD = (errno.EACCES, errno.EAGAIN)
 
 
@@ -76,10 +79,13 @@ class LeaseFile:
         try:
             handle = os.open(path, flags, 0o600)
         except OSError as error:
-            raise PersistenceError(str(path), cause_of(error, "change its mode")) from error
+            cause = (
+                _NO_FILE if error.errno in _OF_OTHER_KINDS else cause_of(error, "change its mode")
+            )
+            raise PersistenceError(str(path), cause) from error
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             os.close(handle)
-            raise PersistenceError(str(path), "it is no regular file; remove it")
+            raise PersistenceError(str(path), _NO_FILE)
         _share_as(store.path, handle)
         return cls(path, handle)
 
