@@ -205,6 +205,15 @@ def test_a_batch_comes_back_whole(tmp_path: Path) -> None:
     assert found.only({"two"}).commands[0].needs == frozenset()
 
 
+def test_attempts_that_come_before_the_commands_are_written(tmp_path: Path) -> None:
+    file = CommandFile(tmp_path / "s.db", "run 1")
+    file.add("d", "two")
+    file.begin(EVERY, ["a", "b", "c"])
+    file.add("e", "two")
+    found = read_commands(tmp_path / "s.db", "run 1")
+    assert found.attempts["two"] == ["b", "d", "e"]
+
+
 @pytest.mark.parametrize(
     "text",
     ["", "x", "[]\n", "{}\n", '{"format": 2}\n', '{"format": 1}\n{"id": 1}\n', "ß"],

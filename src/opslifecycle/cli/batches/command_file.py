@@ -7,8 +7,10 @@ command lines and variables may hold secrets.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -48,10 +50,16 @@ class CommandFile:
 
     def __init__(self, store: Path, run: str) -> None:
         self._path = command_file(store, run)
+        self._lock = threading.Lock()
         self._is_complete = False
+        # The attempts that were added while the commands were being written.
+        self._early: list[str] = []
 
     def begin(self, batch: Batch, ids: Sequence[str]) -> None:
-        """Write the commands of a batch, each with the id of its first operation."""
+        """Write the commands of a batch, each with the id of its first operation.
+
+        A thread may call it while another one adds attempts.
+        """
         head = {
             "format": _FORMAT,
             "max_concurrent": batch.max_concurrent,
@@ -65,18 +73,25 @@ class CommandFile:
                 file.write(f"{json.dumps(head)}\n")
                 for id, command in zip(ids, batch.commands, strict=True):
                     file.write(f"{json.dumps({'id': id, **_line_of(command, folder)})}\n")
-            self._is_complete = True
+            with self._lock:
+                self._append("".join(self._early))
+                self._is_complete = True
         except OSError:
             return
 
     def add(self, id: str, command: str) -> None:
         """Add the operation of another attempt at the command with a name."""
-        if self._is_complete:
-            try:
-                with self._path.open("a", encoding="ascii") as file:
-                    file.write(f"{json.dumps({'id': id, 'again': command})}\n")
-            except OSError:
+        line = f"{json.dumps({'id': id, 'again': command})}\n"
+        with self._lock:
+            if not self._is_complete:
+                self._early.append(line)
                 return
+            with contextlib.suppress(OSError):
+                self._append(line)
+
+    def _append(self, text: str) -> None:
+        with self._path.open("a", encoding="ascii") as file:
+            file.write(text)
 
 
 @attrs.frozen

@@ -169,14 +169,16 @@ class Runner:
 
     async def _register(self) -> None:
         jobs = list(self._jobs.values())
-        if self._command_file is not None:
-            self._command_file.begin(self._batch, [str(job.id) for job in jobs])
         try:
             for start in range(0, len(jobs), _REGISTERED_AT_ONCE):
                 chunk = jobs[start : start + _REGISTERED_AT_ONCE]
                 await asyncio.gather(*(self._register_one(job) for job in chunk))
                 self._end_before_start(self._line.add(chunk))
                 await self._cancel_stopped()
+                if start == 0 and self._command_file is not None:
+                    # In a thread, after the first commands have started.
+                    ids = [str(job.id) for job in jobs]
+                    await asyncio.to_thread(self._command_file.begin, self._batch, ids)
         except BaseException:
             self._line.close()
             raise
