@@ -330,3 +330,16 @@ def test_recovery_ends_with_a_decimal_number(type: str) -> None:
     actions["lose"] |= {"params": {"paid": type}, "outcome": paid}
     tree["recovery"] |= {"do": "lose", "with": {"paid": "3.5"}}
     assert Examination().of(tree)
+
+
+def test_records_that_are_equal_in_an_order_are_listed_by_their_ids() -> None:
+    tree, listing = parcel("listing")
+    listing |= {"summary": "All of them.", "method": "parcels", "order": ["parcel.stops"]}
+    with compiled(tree) as found:
+        assert isinstance(found, Generated)
+        package: Any = found.package
+        ids = [package.ParcelId.new() for _ in range(4)]
+        with package.ParcelRegistry() as registry:
+            for id in reversed(ids):
+                registry.accept(id, "here")
+            assert [each.id for each in registry.parcels()] == ids

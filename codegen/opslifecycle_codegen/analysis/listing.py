@@ -51,7 +51,12 @@ def listed(
         tree = tree_of(expr)
         _check_filter(expr, tree.type, diagnostics)
         filters.append((str(name), tree.type, tree))
-    return order, tuple(filters), _pages(listing, tree_of, diagnostics)
+    pages = _pages(listing, tree_of, diagnostics)
+    by_id = tree_of(Expr(f"{machine.entity}.id", listing.mark))
+    if pages is None and by_id not in order:
+        # Records that are equal in it follow each other by their ids, as those of pages do.
+        order = (*order, by_id)
+    return order, tuple(filters), pages
 
 
 def _check_order(order: Iterable[tuple[Expr, Expression]], diagnostics: Diagnostics) -> None:
