@@ -8,12 +8,13 @@ PEERS := build/peers
 # One file of tests stays in one process: some of them count what happens in all of it.
 TESTS := $(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test bytecode coverage test-all nightly check generate docs format bench kill-test chaos chaos-postgres verify-all mutate clean
+.PHONY: run test bytecode coverage test-all nightly check checks generate docs format bench kill-test chaos chaos-postgres verify-all mutate clean
 
 run: $(READY)
 	$(BIN)/opslifecycle run examples/batch.yaml
 
-test: check bytecode
+# mypy is among the tests, because they run side by side.
+test: checks bytecode
 	$(TESTS)
 
 # Which lines and branches the tests run, processes that they start included.
@@ -21,7 +22,7 @@ coverage: $(READY) bytecode
 	$(TESTS) --cov --cov-report=term --cov-report=html:build/coverage
 
 # On every one of Python 3.11 to 3.13 that is found; says which were not.
-test-all: check bytecode
+test-all: checks bytecode
 	$(BIN)/python -m tests.interpreters
 
 # Every test with nothing left out; ten minutes of random machines, with another seed each time; an
@@ -37,11 +38,13 @@ bytecode: $(READY)
 
 test test-all coverage nightly: export PYTHONDONTWRITEBYTECODE =
 
-check: $(READY)
+check: checks
+	$(BIN)/mypy
+
+checks: $(READY)
 	$(BIN)/opslifecycle-codegen check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 
 generate: $(READY)
 	$(BIN)/opslifecycle-codegen generate

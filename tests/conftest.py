@@ -6,7 +6,7 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,7 +20,8 @@ _REASON = "SKIPPED: no PostgreSQL server"
 
 #: The files that take longest begin first, so that the processes of a run end together.
 _FIRST = (
-    "cli/test_run_faults", "proof/test_verify", "interrupts/test_interrupts", "test_examples",
+    "test_types", "cli/test_run_faults", "proof/test_verify", "interrupts/test_interrupts",
+    "test_examples",
     "chaos/", "postgres/", "codegen/test_drift", "codegen/test_optional", "codegen/test_names",
     "proof/", "random_machines/", "test_docs", "test_sqlite", "cli/", "codegen/", "schedules/",
     "work/",
@@ -43,12 +44,30 @@ def pytest_configure() -> None:
             signal.signal(each, signal.SIG_DFL)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Have each process begin with other files.
+
+    In a fresh clone each file of tests is compiled once, by the process that comes to it first.
+    """
+    report = yield
+    worker = getattr(collector.config, "workerinput", None)
+    if worker is not None and isinstance(collector, pytest.Directory):
+        number = int(worker["workerid"].removeprefix("gw"))
+        first = len(report.result) * number // worker["workercount"]
+        report.result = [*report.result[first:], *report.result[:first]]
+    return report
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Sort the files of tests; the tests of a file stay in their order."""
 
-    def rank(item: pytest.Item) -> int:
-        found = (n for n, name in enumerate(_FIRST) if item.nodeid.startswith(f"tests/{name}"))
-        return next(found, len(_FIRST))
+    def rank(item: pytest.Item) -> tuple[int, str]:
+        file = item.nodeid.partition("::")[0]
+        found = (n for n, name in enumerate(_FIRST) if file.startswith(f"tests/{name}"))
+        return next(found, len(_FIRST)), file
 
     items.sort(key=rank)
 

@@ -1,4 +1,4 @@
-"""Generated code satisfies a second, stricter type checker than the one of `make check`."""
+"""The types of the project; and generated code satisfies a second, stricter type checker."""
 
 from __future__ import annotations
 
@@ -11,6 +11,13 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted((ROOT / "examples").glob("*/src"))
+
+
+def test_mypy_finds_nothing() -> None:
+    command = [sys.executable, "-m", "mypy"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert "no issues found" in done.stdout
 
 
 @pytest.mark.nightly

@@ -36,7 +36,7 @@ class TestInit:
         assert run(tmp_path, "init", name) == 0
         assert run(tmp_path, "check") == 0
         assert run(tmp_path, "fmt", "--check") == 0
-        assert_clean(tmp_path)
+        assert_clean(tmp_path, interpreters=True)
 
     def test_a_second_machine_joins_the_first(self, tmp_path: Path) -> None:
         assert run(tmp_path, "init", "task") == 0

@@ -460,7 +460,7 @@ def test_too_many_mistakes_end_the_search(
 ) -> None:
     """60,000 keys took minutes: each was compared with all before it, and each was told."""
     machine = gates / "machine/turnstile.yaml"
-    lines = "".join(line.format(number) for number in range(60_000))
+    lines = "".join(line.format(number) for number in range(whole_or(60_000, 6_000)))
     machine.write_text(machine.read_text() + lines)
     assert run(gates, "check") == 2
     assert "500 mistakes; nothing was written" in capsys.readouterr().err
