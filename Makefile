@@ -5,6 +5,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 NIGHTLY := $(VENV)/.nightly
 PEERS := build/peers
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# uv takes a quarter of the time. Where it has no build, or finds no index because only pip was told of one, pip installs.
+INSTALL = { $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --editable '.[$(1)]' \
+  || $(PIP) --editable '.[$(1)]'; }
 # One file of tests stays in one process: some of them count what happens in all of it.
 TESTS := $(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
@@ -72,12 +76,13 @@ $(READY): pyproject.toml
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null \
 	  || { echo 'make: this Python has no venv; install it (Debian, Ubuntu: apt-get install python3-venv)'; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(PIP) uv || true
+	$(call INSTALL,dev)
 	@touch $@
 
 # The builder of the documentation and another type checker, which are half of an installation.
 $(NIGHTLY): $(READY)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[nightly]'
+	$(call INSTALL,nightly)
 	@touch $@
 
 verify-all: $(READY)
