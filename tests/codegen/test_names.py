@@ -471,6 +471,8 @@ def put(machine: Machine, where: str, word: str) -> None:
             machine["create"]["params"][word] = "int | None"
         case "a `let` of a guard":
             machine["guards"]["held"]["let"] = {word: "1"}
+        case "a parameter of a guard":
+            machine["guards"]["held"]["params"] = {word: "int"}
         case "a field of a record":
             machine["fields"][word] = {"type": "int | None"}
         case "a setting":
