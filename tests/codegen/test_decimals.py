@@ -13,6 +13,8 @@ from opslifecycle.values.decimals import check_decimal, decimal_from, decimal_te
 from opslifecycle_codegen.cli.project import program_of
 from opslifecycle_codegen.compat.limits import widens
 from opslifecycle_codegen.compat.versions import compared
+from opslifecycle_codegen.ir.expr import Literal
+from opslifecycle_codegen.ir.types import decimal as decimal_type
 from opslifecycle_codegen.ir.types import decimal_notation, decimal_units
 from opslifecycle_codegen.modelcheck import verification
 from opslifecycle_codegen.modelcheck.scenarios import scenarios
@@ -158,3 +160,14 @@ def test_a_search_tries_the_numbers_that_rules_compare() -> None:
     assert {(each["guests"], each["money"]) for each in given} == {(2, 150)}
     found, _ = verification.searched(scenario)
     assert found.violation is None
+
+
+@pytest.mark.parametrize(
+    "literal",
+    ["1234567890123456.78", "Decimal('1234567890123456.78')", "1_234_567_890_123_456.78"],
+)
+def test_a_literal_keeps_all_its_digits(literal: str) -> None:
+    """A float would have kept 16 or 17 of them."""
+    text = TEXT.replace("type: Decimal, digits: 8", "type: Decimal, digits: 18", 1)
+    program = program_of(text.replace("initial: -2.5", f"initial: {literal}", 1).encode(), "m")
+    assert program.initial["paid"] == Literal(decimal_type(2), 123456789012345678)

@@ -30,10 +30,16 @@ def adapted(checker: Checker, node: ast.expr, tree: Expression, beside: Type) ->
             and not isinstance(value, bool)
         ):
             places = beside.required.places
-            units = decimal_units(repr(value), places)
+            # Of a long number, the value of the tree has lost the last digits.
+            text = checker.spelled(node) if isinstance(value, float) else str(value)
+            units = decimal_units(text, places)
             if units is None:
-                message = f"{value!r} has more than {places} digits behind the point"
-                raise checker.refuse(node, "wrong-type", message)
+                message = f"{text[:60]} has more than {places} digits behind the point"
+                hint = "round it, or give the type more places"
+                if "e" in text.lower():
+                    message = f"{text[:60]} has an exponent, which a decimal number has not"
+                    hint = "write all digits, as in 12.50"
+                raise checker.refuse(node, "wrong-type", message, hint)
             return evolve(tree, type=decimal(places), value=units)
     return tree
 

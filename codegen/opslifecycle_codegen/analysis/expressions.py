@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
+from math import isfinite
 
 from attrs import evolve
 
@@ -41,6 +42,7 @@ from opslifecycle_codegen.ir.types import (
 from opslifecycle_codegen.source.words import Expr
 
 _CHARACTERS_MAX = 1000
+_WITHOUT_SPACES = {ord(each): None for each in "_ \t\r\n"}
 _COMPARISONS = {
     ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=",
 }  # fmt: skip
@@ -106,6 +108,11 @@ class Checker:
         """Report an error at a node; return the exception to raise."""
         self._diagnostics.add(self._mark(node), rule, message, hint)
         return _RefusedError()
+
+    def spelled(self, node: ast.expr) -> str:
+        """Return a number of the expression as the file has it, without spaces and `_`."""
+        text = ast.get_source_segment(self._expr.strip(), node) or ""
+        return text.translate(_WITHOUT_SPACES)
 
     def _mark(self, node: ast.expr) -> Location:
         columns = node.col_offset if self._expr.precise and node.lineno == 1 else 0
@@ -199,6 +206,11 @@ class Checker:
         if isinstance(value, int):
             return nodes.Literal(INT, value)
         if isinstance(value, float):
+            if not isfinite(value):
+                message = f"{self.spelled(node)[:60]} is greater than every float"
+                raise self.refuse(
+                    node, "wrong-type", message, "the greatest float is about 1.8e308"
+                )
             return nodes.Literal(FLOAT, value)
         if isinstance(value, str):
             return nodes.Literal(self._text_type(node, value, wanted), value)

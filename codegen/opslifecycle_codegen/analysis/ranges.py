@@ -25,7 +25,7 @@ from opslifecycle_codegen.analysis.intervals import State, inlined, lets_of, sub
 from opslifecycle_codegen.analysis.range_guards import Guard, Ranges, only_if
 from opslifecycle_codegen.analysis.range_tests import needed_tests, range_of
 from opslifecycle_codegen.analysis.stored_numbers import Made, divisors_in, numbers_in
-from opslifecycle_codegen.analysis.unpassed import arguments, defaults
+from opslifecycle_codegen.analysis.unpassed import unpassed
 from opslifecycle_codegen.base.diagnostics import Diagnostics, Location
 from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression, negation
@@ -206,15 +206,15 @@ class _Finder:
             state = before.assuming(check.test)
             refused = before.assuming(negation(check.test))
             if refused.reached:
-                self._refused(check, refused)
+                self._reported(check.refusal, refused)
         return state
 
-    def _refused(self, check: Check, state: State) -> None:
+    def _reported(self, refusal: nodes.Refusal, state: State) -> None:
         """Check the facts of an error against the types that it declares."""
-        types = self._facts.get(check.error, [])
-        for place, tree in enumerate(check.refusal.fields):
+        types = self._facts.get(refusal.error, [])
+        for place, tree in enumerate(refusal.fields):
             wanted = types[place] if place < len(types) else tree.type
-            self._shows(tree, f"a field of {check.error}", state, wanted)
+            self._shows(tree, f"a field of {refusal.error}", state, wanted)
 
     def _updated(
         self, command: Command, lets: Mapping[str, Expression], state: State,
@@ -257,7 +257,7 @@ class _Finder:
         self._without_rejection(bulk.updates, state)
         state = self._states.fresh(live=True)
         if bulk.command.outcome is not None:
-            self._shows(bulk.command.outcome, "the outcome", state)
+            self._shows(bulk.command.outcome, "the outcome", state, self._program.outcome_type())
         self._end(state)
 
     def _without_rejection(self, updates: Sequence[Assignment], state: State) -> State:
@@ -274,10 +274,9 @@ class _Finder:
             return
         for check, before in self._states.before(barrier.first, state):
             self._divides(check.test, before)
-            self._refused(check, before.assuming(negation(check.test)))
-        for name, refusal in barrier.refusals:
-            for tree in refusal.fields:
-                self._shows(tree, f"a field of the error of {name}", state)
+            self._reported(check.refusal, before.assuming(negation(check.test)))
+        for _, refusal in barrier.refusals:
+            self._reported(refusal, state)
 
     # Numbers ------------------------------------------------------------------------------------
 
@@ -337,6 +336,8 @@ class _Finder:
         why = "" if gone else ", and nothing rejects that"
         message = f"{made.place} {how} {where} here{why}"
         hint = f"write {fix}, or add a guard that makes sure of it"
+        if isinstance(made.value, nodes.Literal):
+            hint = f"write a value from {lowest} to {highest}"
         self._diagnostics.add(mark, "out-of-range", message, hint)
 
     # What is shown ------------------------------------------------------------------------------
@@ -355,32 +356,27 @@ class _Finder:
 
     def _shown(self) -> None:
         program, state = self._program, self._states.fresh()
-        trees: list[tuple[str, Expression]] = []
-        for view, fields in (("snapshot", program.views.snapshot), ("entry", program.views.entry)):
-            trees += [(f"{view}.{info.name}", tree) for info, tree in fields]
-        trees += [(f"registry.{name}", tree) for name, tree in program.registry_initial.items()]
+        views = (("snapshot", program.views.snapshot), ("entry", program.views.entry))
+        trees = [
+            (f"{view}.{info.name}", tree, tree.type)
+            for view, fields in views
+            for info, tree in fields
+        ]
         rules = (*program.classifiers, *program.invariants, *program.transition_invariants)
-        trees += [(rule.name, rule.tree) for rule in rules]
-        trees += [("the order of a listing", tree) for tree in program.views.order]
-        trees += [(f"the filter {name}", tree) for name, _, tree in program.views.filters]
+        computed = [(rule.name, rule.tree) for rule in rules]
+        computed += [("the order of a listing", tree) for tree in program.views.order]
+        computed += [(f"the filter {name}", tree) for name, _, tree in program.views.filters]
         if program.views.pages is not None:
-            trees += [(f"the order {name}", tree) for name, tree in program.views.pages.orders]
-        trees += [(f"{name}.{of}", tree) for (name, of), tree in program.always.items()]
+            computed += [(f"the order {name}", tree) for name, tree in program.views.pages.orders]
         if program.recovery is not None:
-            trees.append(("persist_if", program.recovery.persist_if))
+            computed.append(("persist_if", program.recovery.persist_if))
             if program.recovery.stays is not None:
-                trees.append(("unless", program.recovery.stays))
-            trees += [(f"registry.{n}", tree) for n, tree in program.recovery.fields.items()]
-        if program.retention is not None:
-            trees.append(("max_entries", program.retention.max_entries))
-        for place, tree in trees:
-            self._shows(tree, place, state)
-        for place, tree, wanted in defaults(program):
-            self._shows(tree, f"the default of {place}", state, wanted)
+                computed.append(("unless", program.recovery.stays))
+        trees += [(place, tree, tree.type) for place, tree in computed]
+        for place, tree, wanted in (*trees, *unpassed(program)):
+            self._shows(tree, place, state, wanted)
         for timer in program.timers:
             self._divides(timer.due, state)
-        for place, tree in arguments(program):
-            self._shows(tree, place, state)
 
 
 def _set(state: State, target: Expression, value: Expression) -> State:

@@ -10,7 +10,10 @@ from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression, negation
 from opslifecycle_codegen.ir.notation import notation
 from opslifecycle_codegen.ir.symbols import Symbols
-from opslifecycle_codegen.ir.types import DATETIME, FLOAT, Type
+from opslifecycle_codegen.ir.types import DATETIME, FLOAT, INT, Limits, Type
+
+#: The integers that a float represents exactly, all of them: stores return a float.
+_OF_A_FLOAT = Type(INT.kind, limits=Limits(-(2**53), 2**53))
 
 
 @frozen
@@ -49,10 +52,16 @@ def _stored(tree: Expression, wanted: Type, place: str, symbols: Symbols) -> Ite
             for condition, side in ((test, then), (negation(test), otherwise)):
                 for made in _stored(side, wanted, place, symbols):
                     yield evolve(made, tests=(condition, *made.tests))
+        case nodes.Extreme(operands=operands) if wanted.required == FLOAT:
+            # The result is one of them, which may be an integer.
+            for operand in operands:
+                yield from _stored(operand, wanted, place, symbols)
         case nodes.Literal(value=None):
             pass
         case _:
             inner = wanted.required
+            if inner == FLOAT and tree.type.required.kind == INT.kind:
+                inner = _OF_A_FLOAT
             if inner.kind in ("int", "timedelta", "decimal") or (
                 inner == FLOAT and _computes(tree)
             ):
