@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import string
 
 from opslifecycle_codegen.analysis.commands import Commands
 from opslifecycle_codegen.analysis.history import transition_class
 from opslifecycle_codegen.analysis.listing import check_pages
+from opslifecycle_codegen.analysis.message_rules import check_messages
 from opslifecycle_codegen.analysis.name_rules import check_create, check_names
 from opslifecycle_codegen.analysis.parents import check_parent
 from opslifecycle_codegen.analysis.resolve import Resolver
@@ -39,7 +39,7 @@ def check(
     check_times(program, diagnostics)
     check_pages(program, diagnostics)
     rules.methods()
-    rules.rejections()
+    check_messages(program, diagnostics)
     rules.unused()
     rules.cycles()
     check_names(program.machine, diagnostics)
@@ -168,22 +168,6 @@ class _Rules:
                 message = f"there is no method {str(method)!r}"
                 hint = nearest(method, machine.create.methods)
                 self._diagnostics.add(method.mark, "unknown-name", message, hint)
-
-    def rejections(self) -> None:
-        """Report messages of rejections that name unknown fields."""
-        for name, rejection in self._machine.errors.items():
-            try:
-                fields = [field for _, field, _, _ in string.Formatter().parse(rejection.message)]
-            except ValueError as error:
-                message = f"{name} has an invalid placeholder: {error}"
-                self._diagnostics.add(rejection.message.mark, "bad-template", message)
-                continue
-            for field in fields:
-                root = re.split(r"[.\[]", field)[0] if field is not None else None
-                if root is not None and root not in rejection.fields:
-                    hint = nearest(root, rejection.fields)
-                    message = f"{name} says {{{field}}}, which is no field of it"
-                    self._diagnostics.add(rejection.message.mark, "unknown-name", message, hint)
 
     def unused(self) -> None:
         """Report unused declarations."""
