@@ -77,7 +77,9 @@ def test_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     importlib.util.find_spec("schemathesis") is None, reason="SKIPPED: no schemathesis"
 )
 def test_no_request_of_the_document_has_an_unexpected_answer(store: Path, tmp_path: Path) -> None:
-    phases = "fuzzing" if not WHOLE else "coverage,fuzzing,stateful"
+    phases = ["--phases", "coverage,fuzzing,stateful" if WHOLE else "fuzzing"]
+    # Another seed each night, which a failure prints; the same one before each change.
+    seed = [] if WHOLE else ["--seed", "1"]
     with Registry(store=SqliteStore(store)) as registry:
         running(registry)
         completed(registry)
@@ -88,7 +90,9 @@ def test_no_request_of_the_document_has_an_unexpected_answer(store: Path, tmp_pa
                     f"{client.base_url}/openapi.json", "--header", f"Authorization: Bearer {TOKEN}",
                     # No schema says which cursors a server has given.
                     "--checks", "all", "--exclude-checks", "positive_data_acceptance",
-                    "--phases", phases, "--max-examples", str(whole_or(300, 8)), "--no-color",
+                    # It never ends.
+                    "--exclude-path", "/v1/changes",
+                    "--max-examples", str(whole_or(300, 8)), "--no-color", *phases, *seed,
                 ],
                 capture_output=True, text=True, cwd=tmp_path, check=False, timeout=1200,
             )  # fmt: skip

@@ -13,7 +13,7 @@ pytest.importorskip("sse_starlette", reason="SKIPPED: the extra `serve` is not i
 pytest.importorskip("httpx", reason="SKIPPED: httpx is not installed")
 
 import httpx
-from opslifecycle import OperationId, Registry, SqliteStore
+from opslifecycle import Registry, SqliteStore
 from opslifecycle.inspection.locations import location_of
 from opslifecycle.inspection.records import reader
 from opslifecycle.serve import live
@@ -261,9 +261,30 @@ def test_streams_end_with_the_server(store: Path, registry: Registry) -> None:
     assert errors == ""
 
 
-def test_an_unknown_id_is_refused_before_the_stream(store: Path, registry: Registry) -> None:
+def test_a_position_that_is_none_is_refused_wherever_it_is(store: Path, registry: Registry) -> None:
+    completed(registry)
+    stream = {"Accept": "text/event-stream"}
     with served(store) as client:
-        headers = {"Accept": "text/event-stream", "Last-Event-ID": "x"}
-        answer = client.get("/v1/feed", headers=headers)
-        assert answer.status_code == 400
-        assert str(OperationId.new()) not in answer.text
+        position = client.get("/v1/feed").json()["position"]
+        for path in ("/v1/feed", "/v1/changes"):
+            for wrong in ("x", "now", f"{position}:1"):
+                answer = client.get(path, headers={**stream, "Last-Event-ID": wrong})
+                assert answer.status_code == 400
+                assert "header 'Last-Event-ID'" in answer.json()["detail"]
+        for given in ({}, {"Last-Event-ID": position}):
+            answer = client.get("/v1/feed?after=x", headers=given)
+            assert answer.status_code == 400
+            assert "or `now`, got 'x'" in answer.json()["detail"]
+
+
+def test_an_empty_last_event_id_is_none(store: Path, registry: Registry) -> None:
+    completed(registry)
+    with served(store) as client:
+        position = client.get("/v1/feed").json()["position"]
+        for after, count in (("", 1), (f"?after={position}", 0), ("?after=now", 0)):
+            page = client.get(f"/v1/feed{after}", headers={"Last-Event-ID": ""}).json()
+            assert len(page["entries"]) == count
+        with streamed(client, "/v1/changes", "") as events:
+            _, kinds, _ = rows_until_version(events)
+            assert "reset" in kinds
+            assert "gap" not in kinds

@@ -35,8 +35,7 @@ class Changing:
 
     async def changes(self, request: Request) -> Response:
         """Return the stream; with `Last-Event-ID`, only what has changed since."""
-        Parameters(request, ())
-        seen = Position.parse(request.headers.get("last-event-id", ""))
+        seen = Parameters(request, ()).last_event_id()
         return stream(
             partial(self._events, seen), self._source.poll_seconds, self._heartbeat_seconds
         )

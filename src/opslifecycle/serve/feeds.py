@@ -14,7 +14,7 @@ from opslifecycle.serve.cloudevents import (
     event_of_gap,
     gap_data,
 )
-from opslifecycle.serve.parameters import Parameters
+from opslifecycle.serve.parameters import NOW, Parameters
 from opslifecycle.serve.problems import ProblemError, json_bytes, json_response
 from opslifecycle.serve.source import Source
 from opslifecycle.serve.streams import Pause, event, opening, stream, unavailable
@@ -27,7 +27,6 @@ LIMIT_DEFAULT, LIMIT_MAX = 100, 1000
 FORMATS = ("json", "cloudevents")
 #: How many entries are read at once for a stream; the rest waits in the store, not in memory.
 _STREAM_LIMIT = 200
-_EXPECTED = "expected EPOCH:NUMBER, as the ids of events are, or `now`"
 
 
 class Feeds:
@@ -47,10 +46,13 @@ class Feeds:
         given = Parameters(request, ("registry", "after", "limit", "format"))
         accepted = request.headers.get("accept", "")
         cloud = given.choice("format", FORMATS) == "cloudevents" or "cloudevents" in accepted
-        after = request.headers.get("last-event-id") or given.text("after")
+        after, seen = given.position("after"), given.last_event_id()
+        from_now = seen is None and given.text("after") == NOW
         limit = given.whole("limit", 1, LIMIT_MAX) or LIMIT_DEFAULT
         chosen = given.text("registry")
-        name, position = await self._source.read(lambda found: _start(found, chosen, after))
+        look_up = partial(_start, chosen=chosen, from_now=from_now)
+        name, now = await self._source.read(look_up)
+        position = seen or after or now
         if "text/event-stream" in accepted:
             return stream(
                 partial(self._events, name, position, cloud),
@@ -103,7 +105,7 @@ class Feeds:
 
 
 def _start(
-    found: Sequence[StoredRegistry], chosen: str | None, after: str | None
+    found: Sequence[StoredRegistry], chosen: str | None, from_now: bool
 ) -> tuple[str, Position | None]:
     """Return the registry that a request means, by default the latest, and where it begins."""
     names = {each.name: each for each in found}
@@ -112,16 +114,8 @@ def _start(
     name = found[-1].name if chosen is None else chosen
     if name not in names:
         raise _unknown(name)
-    if after is None:
-        return name, None
-    if after == "now":
-        edges = edges_of(names[name])
-        return name, Position(edges.epoch, edges.watermark)
-    position = Position.parse(after)
-    if position is None:
-        detail = f"after or Last-Event-ID: {_EXPECTED}, got {after!r:.80}"
-        raise ProblemError(HTTPStatus.BAD_REQUEST, detail)
-    return name, position
+    edges = edges_of(names[name])
+    return name, Position(edges.epoch, edges.watermark) if from_now else None
 
 
 def _page(

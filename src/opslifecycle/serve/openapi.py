@@ -16,13 +16,14 @@ from opslifecycle.serve.operations import (
     REASON_LENGTH_MAX,
     STATUSES,
 )
-from opslifecycle.serve.parameters import MOMENT_MAX, TEXT_LENGTH_MAX
+from opslifecycle.serve.parameters import LAST_EVENT_ID, MOMENT_MAX, TEXT_LENGTH_MAX
 from opslifecycle.values.plain import Data, Json
 
 _TEXT: Data = {"type": "string"}
 _COUNT: Data = {"type": "integer", "minimum": 0}
 _BOOLEAN: Data = {"type": "boolean"}
 _POSITION: Data = {"type": "string", "pattern": "^[0-9A-Za-z-]{0,64}:[0-9]{1,18}$"}
+_RESUME: Data = {"type": "string", "pattern": "^([0-9A-Za-z-]{0,64}:[0-9]{1,18})?$"}
 _AFTER: Data = {"type": "string", "pattern": "^([0-9A-Za-z-]{0,64}:[0-9]{1,18}|now)$"}
 _REASONS = {
     "400": "A parameter or the body is wrong; `detail` says which and why.",
@@ -82,11 +83,8 @@ def _paths(always: tuple[str, ...]) -> Data:
         _parameter("after", _AFTER, "EPOCH:NUMBER, or `now`; by default the oldest entry."),
         _parameter("limit", _whole(1, FEED_LIMIT_MAX), "How many at most; 100 by default."),
         _parameter("format", {"enum": list(FORMATS)}, "`cloudevents` for CloudEvents 1.0."),
-        {
-            "name": "Last-Event-ID", "in": "header", "schema": _POSITION,
-            "description": "Where a stream was interrupted; it precedes `after`.",
-        },
-    ]  # fmt: skip
+        _resume("Where a stream was interrupted; it precedes `after`. Empty is none."),
+    ]
     log = [
         _id(),
         _parameter("stream", {"enum": list(STREAMS)}, "Which output; stdout by default."),
@@ -117,6 +115,13 @@ def _paths(always: tuple[str, ...]) -> Data:
                 "text/event-stream": {"schema": _TEXT},
             },
             ("400", "404", *always),
+        ),
+        "/v1/changes": _get(
+            "What changes in the store, as a stream of events: `registries`, `operations`,"
+            " `removed`, `reset` before everything is sent, `version` with the id to resume at,"
+            " `gap` and `unavailable`.",
+            [_resume("The id of the last `version`: only what has changed since. Empty is none.")],
+            {"text/event-stream": {"schema": _TEXT}}, ("400", *always),
         ),
     }  # fmt: skip
 
@@ -226,6 +231,12 @@ def _whole(least: int, most: int) -> Data:
 
 def _parameter(name: str, schema: Data, description: str) -> Data:
     return {"name": name, "in": "query", "schema": schema, "description": description}
+
+
+def _resume(description: str) -> Data:
+    return {
+        "name": LAST_EVENT_ID, "in": "header", "schema": _RESUME, "description": description,
+    }  # fmt: skip
 
 
 def _id() -> Data:

@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import TypeVar
 
 from opslifecycle import InvalidValueError, PageCursor
+from opslifecycle.inspection.feed import Position
 from opslifecycle.serve.problems import ProblemError
 from starlette.requests import Request
 
@@ -17,6 +18,10 @@ E = TypeVar("E", bound=Enum)
 TEXT_LENGTH_MAX = 200
 #: Milliseconds since 1970, as far as JavaScript counts exactly.
 MOMENT_MAX = 2**53 - 1
+LAST_EVENT_ID = "Last-Event-ID"
+#: The position after the last entry that there is.
+NOW = "now"
+_POSITION = "EPOCH:NUMBER, as the ids of events are"
 
 
 class Parameters:
@@ -34,6 +39,7 @@ class Parameters:
         self, request: Request, known: Collection[str], *, repeated: Collection[str] = ()
     ) -> None:
         self._query = request.query_params
+        self._headers = request.headers
         for name in self._query:
             if name not in known:
                 listed = ", ".join(known) or "none"
@@ -81,6 +87,29 @@ class Parameters:
             return PageCursor.parse(value)
         except InvalidValueError as error:
             raise _wrong(name, error.reason) from None
+
+    def position(self, name: str) -> Position | None:
+        """Return a position in a feed; None for none, and for `now`."""
+        value = self._query.get(name)
+        if value is None or value == NOW:
+            return None
+        return _position(f"parameter {name!r}", value, f"{_POSITION}, or `{NOW}`")
+
+    def last_event_id(self) -> Position | None:
+        """Return the id of the last event that a client of a stream has; None for a new client.
+
+        An empty header is what a browser has before the first id.
+        """
+        value = self._headers.get(LAST_EVENT_ID)
+        return _position(f"header {LAST_EVENT_ID!r}", value, _POSITION) if value else None
+
+
+def _position(where: str, value: str, expected: str) -> Position:
+    position = Position.parse(value)
+    if position is None:
+        detail = f"{where}: expected {expected}, got {value!r:.80}"
+        raise ProblemError(HTTPStatus.BAD_REQUEST, detail)
+    return position
 
 
 def _chosen(name: str, value: str, choices: Collection[str]) -> str:
