@@ -36,30 +36,39 @@ class _Overlaps:
 
     def run(self) -> None:
         refused: dict[str, bool] = {}
+        marks = {str(key): key.mark for key in self._machine.guards}
         for command in self._commands():
-            checks = tuple(inlined(command.guards))
-            for place, check in enumerate(checks):
+            for check, refuses, passes in self._results(command):
                 name = check.guard
-                if name.startswith(RANGE_GUARD):
-                    continue
-                refuses, passes = self._tried(command, checks[:place], check)
-                if refuses and passes:
-                    refuses, passes = self._by_numbers(command, place)
                 refused[name] = refused.get(name, False) or refuses
+                assert check.mark is not None
+                # What a machine declares elsewhere, such as a unique key, is a guard as well.
+                marks.setdefault(name, check.mark)
                 if not passes:
-                    assert check.mark is not None
                     message = f"no record can pass {name} in {command.name}"
                     self._diagnostics.add(check.mark, "dead-guard", message, of=name)
         for guard, ever in refused.items():
             # The test of the status is in every action, also where every status is legal.
             if not ever and guard != LEGAL_STATUS:
-                mark = next(key.mark for key in self._machine.guards if key == guard)
                 message = f"{guard} never refuses anything where it is asked"
                 hint = "what it asks for is so already, by the guards before it"
-                self._diagnostics.add(mark, "dead-guard", message, hint, of=guard)
+                self._diagnostics.add(marks[guard], "dead-guard", message, hint, of=guard)
         for command in self._program.actions:
             self._targets(command)
         self._steps()
+
+    def _results(self, command: Command) -> Iterator[tuple[Check, bool, bool]]:
+        """Yield guards with whether each can reject and can pass, up to one that cannot."""
+        checks = tuple(inlined(command.guards))
+        for place, check in enumerate(checks):
+            if check.guard.startswith(RANGE_GUARD):
+                continue
+            refuses, passes = self._tried(command, checks[:place], check)
+            if refuses and passes:
+                refuses, passes = self._by_numbers(command, place)
+            yield check, refuses, passes
+            if not passes:
+                return
 
     def _targets(self, command: Command) -> None:
         """Report targets that are never taken, and an action that may have none to take."""
