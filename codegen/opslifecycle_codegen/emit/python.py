@@ -72,17 +72,8 @@ class Printer:
     def code(self, tree: Expression) -> Code:
         """Return an expression."""
         match tree:
-            case expr.Literal(type=type, value=int() as number) if type.required == DATETIME:
-                figures = [*datetime_arguments(number), "tzinfo=_dt.UTC"]
-                return layout.called("_dt.datetime", [Code(each) for each in figures])
-            case expr.Literal(type=type, value=int() as number) if type.required == TIMEDELTA:
-                units = timedelta_arguments(number)
-                return layout.called("_dt.timedelta", [Code(each) for each in units])
-            case expr.Literal(type=type, value=int() as units) if type.required.kind == "decimal":
-                text = Code(layout.quoted(decimal_notation(units, type.required.places)))
-                return layout.called("_dec.Decimal", [text])
-            case expr.Literal(value=value):
-                return Code(layout.quoted(value) if isinstance(value, str) else repr(value))
+            case expr.Literal():
+                return _literal(tree)
             case expr.Member(type=enum, word=word):
                 constant = self.symbols.enums[enum.required.name].members[word].constant
                 return Code(f"{enum.required.name}.{constant}")
@@ -244,3 +235,23 @@ class Printer:
         clauses = [evolve(many, prefix=f"for {parameter(loop.variable)} in ")]
         tests = (self.code(test).at(OR) for test in loop.tests)
         return [*clauses, *(evolve(test, prefix="if ") for test in tests)]
+
+
+def _literal(tree: expr.Literal) -> Code:
+    value, type = tree.value, tree.type.required
+    if isinstance(value, float):
+        # Without the sign of a positive exponent, as formatters leave it.
+        return Code(repr(value).replace("e+", "e"))
+    if isinstance(value, str):
+        return Code(layout.quoted(value))
+    if not isinstance(value, int):
+        return Code(repr(value))
+    if type == DATETIME:
+        figures = [*datetime_arguments(value), "tzinfo=_dt.UTC"]
+        return layout.called("_dt.datetime", [Code(each) for each in figures])
+    if type == TIMEDELTA:
+        return layout.called("_dt.timedelta", [Code(each) for each in timedelta_arguments(value)])
+    if type.kind == "decimal":
+        text = Code(layout.quoted(decimal_notation(value, type.places)))
+        return layout.called("_dec.Decimal", [text])
+    return Code(repr(value))
