@@ -14,6 +14,8 @@ from tests.random_machines.compiling import Generated, Refused, compiled
 from tests.random_machines.examining import Examination
 from tests.random_machines.linting import lint
 from tests.random_machines.stores import contents_of
+from tests.random_machines.verdicts import Tally
+from tests.random_machines.walking import Walk
 
 PARCEL = Path(__file__).parents[1] / "codegen/parcel.yaml"
 FEED = {
@@ -343,3 +345,43 @@ def test_records_that_are_equal_in_an_order_are_listed_by_their_ids() -> None:
             for id in reversed(ids):
                 registry.accept(id, "here")
             assert [each.id for each in registry.parcels()] == ids
+
+
+def test_the_greatest_floats_are_printed_as_a_formatter_does() -> None:
+    tree, fields = parcel("fields")
+    fields["weight"] = {"type": "float", "initial": "1e308"}
+    tree["actions"]["lose"]["update"] = {"parcel.weight": "parcel.weight + 1e-7"}
+    tree["recovery"].pop("do")
+    with compiled(tree) as found:
+        assert not isinstance(found, Refused)
+        lint(found)
+
+
+def test_another_region_does_not_begin_a_timer_anew() -> None:
+    tree, regions = parcel("statuses", "regions")
+    members = tree["statuses"]["members"]
+    regions |= {
+        "place": {
+            "summary": "Where it is.", "initial": "accepted",
+            "members": {name: members.pop(name) for name in ("accepted", "travelling")},
+        },
+        "lid": {
+            "summary": "Whether it is open.", "initial": "closed",
+            "members": {"closed": {"summary": "It is."}, "opened": {"summary": "It is not."}},
+        },
+    }  # fmt: skip
+    for name, before, after in (("open", "closed", "opened"), ("shut", "opened", "closed")):
+        tree["actions"][name] = {
+            "summary": "Change the lid.", "methods": [name], "from": before, "to": after
+        }  # fmt: skip
+    tree["after"] = {
+        "accepted": {"seconds": 3, "do": "lose"},
+        "closed": {"seconds": 1, "do": "open"},
+        "opened": {"seconds": 1, "do": "shut"},
+    }
+    assert rules_of(tree) == set()
+    tally = Tally()
+    with compiled(tree) as found:
+        assert isinstance(found, Generated)
+        Walk(found, tally).run(60)
+    assert not tally.missing({"timer: fired"})

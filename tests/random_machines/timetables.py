@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from attrs import define
@@ -40,13 +41,16 @@ class Timetable:
             for t in program.timers
         ]
         self._dues: dict[Key, Due] = {}
-        #: When the status of each record began.
-        self._begun_ms: dict[str, int] = {}
+        #: When the status of each record began, and that of each of its regions.
+        self._begun_ms: dict[tuple[str, str | None], int] = {}
+        self._regions: list[str | None] = [None, *map(str, program.machine.statuses.regions)]
         self._number = 0
 
-    def begin(self, id: str, now_ms: int) -> None:
-        """Have the status of a record begin."""
-        self._begun_ms[id] = now_ms
+    def begin(self, id: str, moves: Collection[str] | None, now_ms: int) -> None:
+        """Have the status of a record begin, and those of some of its regions, or of all."""
+        for region in self._regions:
+            if region is None or moves is None or region in moves:
+                self._begun_ms[id, region] = now_ms
 
     def forget_plan(self) -> None:
         """Leave nothing but what records say, as a process that ends."""
@@ -69,7 +73,7 @@ class Timetable:
         if record is None or record[1] not in timer.statuses:
             return None
         if timer.after_ms:
-            return self._begun_ms[record[0]] + timer.after_ms
+            return self._begun_ms[record[0], timer.region] + timer.after_ms
         found = due({self._entity: record})
         if found is not None and timer.due.type.required.kind == "datetime":
             # The first whole millisecond that is not before it.

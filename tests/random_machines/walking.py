@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from opslifecycle import ManualClock, MemoryStore
 from opslifecycle.clock import SYSTEM_CLOCK, Clock
-from opslifecycle_codegen.modelcheck.state import Answer, Arguments
+from opslifecycle_codegen.modelcheck.state import Answer, Arguments, State
 
 from tests.random_machines.compiling import Generated
 from tests.random_machines.exploring import Asked, Exploration
@@ -28,6 +28,10 @@ _RECORDS = 2
 
 class _EndlessError(Exception):
     """Timers are due again as soon as they have run."""
+
+
+class _UndecidedError(Exception):
+    """An action may have taken several targets, which begin different regions anew."""
 
 
 @contextmanager
@@ -78,6 +82,8 @@ class Walk:
             except _EndlessError:
                 # The machine is to blame, and shows no state in which it would come to rest.
                 self._features["timer: endless"] += 1
+            except _UndecidedError:
+                self._features["walk: undecided"] += 1
             finally:
                 self._side.abandon()
 
@@ -175,9 +181,20 @@ class Walk:
         self._histories.note(before, answer, action, arguments, at_ms)
         changed = [id for id, _ in answer.effects]
         for id in changed if action == CREATED or action in self._leading else ():
-            self._table.begin(id, at_ms)
+            self._table.begin(id, self._moves(id, before, after, action), at_ms)
         for id in dict.fromkeys([*changed, *self._exploration.ids]):
             self._table.note(id, self._interpreter.record(after, id))
+
+    def _moves(self, id: str, before: State, after: State, action: str) -> frozenset[str] | None:
+        """Return the regions of a record whose status an action has begun anew; None for all."""
+        was, is_now = (self._interpreter.record(state, id) for state in (before, after))
+        if was is None or is_now is None:
+            return None
+        ways = next((each.ways for each in self.program.actions if each.name == action), ())
+        found = {way.moves for way in ways if way.to == is_now[1] and was[1] in way.from_statuses}
+        if len(found) > 1:
+            raise _UndecidedError
+        return next(iter(found), None)
 
     # Restarts -----------------------------------------------------------------------------------
 
