@@ -7,6 +7,7 @@ import builtins
 import json
 import keyword
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,11 +25,12 @@ from opslifecycle_codegen.ir.symbols import snake
 from opslifecycle_codegen.source.parser import parse
 from opslifecycle_codegen.source.reader import read
 
-from tests.codegen.projects import ENVIRONMENT
+from tests.codegen.projects import ENVIRONMENT, assert_clean, project
 from tests.scale import whole_or
 from tests.support.warm import python
 
 ROOT = Path(__file__).parents[2]
+TURNSTILE = (Path(__file__).parent / "turnstile.yaml").read_text(encoding="utf-8")
 GENERATED = [
     *(ROOT / "src/opslifecycle/operations").glob("*.py"),
     *(ROOT / "examples").glob("*/src/*/*.py"),
@@ -192,7 +194,7 @@ def methods_and_fields() -> Machine:
     machine["snapshot"]["fields"].update({word: f"alpha.{word}" for word in fields})
     machine["settings"] = {
         word: {"summary": "So many.", "type": "int", "default": 7, "at_least": 1}
-        for word in free("a setting", SNAKE)
+        for word in free("a setting", free("a field of the registry, or a setting", SNAKE))
     }
     machine["listing"] = {
         "summary": "All of them.",
@@ -210,7 +212,7 @@ def methods_and_fields() -> Machine:
 def registry_and_effects() -> Machine:
     """Registry fields, classifiers and their parameters, effects, guards, statuses."""
     machine = base("beta")
-    words = [word for word in SNAKE if word not in ANYWHERE]
+    words = free("a field of the registry, or a setting", SNAKE)
     machine["registry"] = {
         word: {"type": "int", "initial": "3", "summary": "So many."} for word in words
     }
@@ -477,6 +479,8 @@ def put(machine: Machine, where: str, word: str) -> None:
             machine["fields"][word] = {"type": "int | None"}
         case "a setting":
             machine["settings"] = {word: {**count, "default": 1}}
+        case "a field of the registry, or a setting":
+            machine["registry"] = {word: {**count, "initial": 0}}
         case "a field of an error":
             machine["errors"]["gone"]["fields"][word] = "int"
         case "a property of a closed set":
@@ -546,6 +550,17 @@ def test_a_reserved_word_is_refused_by_one_rule(where: str) -> None:
         assert "reserved-name" in rules, word
 
 
+@pytest.mark.parametrize("word", sorted(RESERVED["a status or a group"][0]))
+@pytest.mark.parametrize("status", ["locked", "unlocked", "scrapped", "used"])
+def test_a_status_with_the_name_of_a_built_in_group_is_one_error(word: str, status: str) -> None:
+    """Every rule about statuses reads those groups, and would have something to say."""
+    text = TURNSTILE.replace("statuses:\n", "statuses:\n  groups: {used: [locked, unlocked]}\n")
+    changed, diagnostics = re.sub(rf"\b{status}\b", word, text), Diagnostics()
+    with pytest.raises(InvalidMachineError) as caught:
+        analyze(parse(read(changed.encode(), "m.yaml"), diagnostics), diagnostics)
+    assert [finding.rule for finding in caught.value.findings] == ["reserved-name"]
+
+
 @pytest.mark.parametrize("word", sorted(w for w in ANYWHERE if keyword.iskeyword(w) or w == "self"))
 def test_a_word_of_python_is_no_name(word: str) -> None:
     machine = base("alpha")
@@ -588,3 +603,12 @@ def test_types_that_are_spelled_alike_in_json_are_refused() -> None:
     assert any(
         rule == "name-collision" and "http_end" in message for rule, message in found_in(machine)
     )
+
+
+def test_actions_may_have_the_names_of_builtins_that_annotations_use(tmp_path: Path) -> None:
+    text = TURNSTILE
+    for word, name in {"coin": "int", "push": "str", "scrap": "tuple"}.items():
+        text = re.sub(rf"\b{word}\b", name, text)
+    source = tmp_path / "turnstile.yaml"
+    source.write_text(text, encoding="utf-8")
+    assert_clean(project(tmp_path / "project", source))

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from attrs import evolve
 
+from opslifecycle_codegen.analysis.reserved import refuse_reserved
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.ir.groups import DEPTH_MAX, composites, depths
 from opslifecycle_codegen.source import command_model, model
@@ -16,7 +17,16 @@ _BUILT_IN = ("live", "terminal", "milestone")
 
 def flattened(machine: model.Machine, diagnostics: Diagnostics) -> model.Machine:
     """Return the machine with statuses in place of the groups that actions lead to."""
+    _refuse_built_in(machine.statuses, diagnostics)
     return _Groups(machine, diagnostics).flattened()
+
+
+def _refuse_built_in(statuses: model.Statuses, diagnostics: Diagnostics) -> None:
+    """Refuse statuses and groups with the names of built-in groups, which all rules read."""
+    of_regions = (name for region in statuses.regions.values() for name in region.members)
+    names = [*statuses.members, *statuses.groups, *of_regions]
+    if refuse_reserved("a status or a group", names, diagnostics):
+        diagnostics.stop_if_any()
 
 
 class _Groups:

@@ -69,6 +69,7 @@ class _Names:
         yield "a parameter of a guard", of_guards
         yield "a field of a record", machine.fields
         yield "a setting", machine.settings
+        yield "a field of the registry, or a setting", [*machine.registry, *machine.settings]
         facts = (rejection.fields for rejection in machine.errors.values())
         yield "a field of an error", (name for each in facts for name in each)
         yield "a property of the statuses", machine.statuses.properties

@@ -77,8 +77,8 @@ class RegionRules:
                 message = f"{name} is a property of the statuses already"
                 self._diagnostics.add(name.mark, "name-collision", message, "rename the region")
             for status in region.members:
-                if status in taken or status in _BUILT_IN:
-                    kind = taken.get(str(status), "a group of every machine")
+                if status in taken:
+                    kind = taken[str(status)]
                     message = f"{status} is {kind}: a status of {name} cannot have the name"
                     self._diagnostics.add(status.mark, "name-collision", message)
                 taken[str(status)] = f"a status of {name}"

@@ -9,10 +9,11 @@ from opslifecycle_codegen.base.reserved_words import RESERVED
 from opslifecycle_codegen.source.words import Text
 
 
-def refuse_reserved(where: str, names: Iterable[Text], diagnostics: Diagnostics) -> None:
-    """Report the names that are reserved at their position."""
+def refuse_reserved(where: str, names: Iterable[Text], diagnostics: Diagnostics) -> bool:
+    """Report the names that are reserved at their position; return whether there are some."""
     words, reason = RESERVED[where]
-    for name in names:
-        if name in words:
-            message = f"{str(name)!r} cannot be {where}: {reason}"
-            diagnostics.add(name.mark, "reserved-name", message, "choose another")
+    refused = [name for name in names if name in words]
+    for name in refused:
+        message = f"{str(name)!r} cannot be {where}: {reason}"
+        diagnostics.add(name.mark, "reserved-name", message, "choose another")
+    return bool(refused)

@@ -8,7 +8,6 @@ import attrs
 
 from opslifecycle_codegen.analysis.milestones import check_milestones
 from opslifecycle_codegen.analysis.refined import id_limits, refined_types
-from opslifecycle_codegen.analysis.reserved import refuse_reserved
 from opslifecycle_codegen.analysis.resolve_values import resolve_values
 from opslifecycle_codegen.analysis.transitions import ACTION, field_name
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
@@ -227,13 +226,10 @@ class Resolver:
         groups["terminal"] = tuple(wire for wire, each in real.items() if each.terminal)
         if has_milestones:
             groups["milestone"] = tuple(wire for wire, each in real.items() if each.milestone)
-        named = (*declared.members, *declared.groups)
-        refuse_reserved("a status or a group", named, self._diagnostics)
         for group, words in declared.groups.items():
-            if group in groups or group in members:
-                if group in members:
-                    message = f"the group {group!r} has the name of a status"
-                    self._diagnostics.add(group.mark, "name-collision", message)
+            if group in members:
+                message = f"the group {group!r} has the name of a status"
+                self._diagnostics.add(group.mark, "name-collision", message)
                 continue
             groups[group] = self.statuses(words.members)
 

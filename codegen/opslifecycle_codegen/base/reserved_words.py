@@ -51,6 +51,10 @@ RESERVED: dict[str, tuple[frozenset[str], str]] = {
         "every record has it",
     ),
     "a setting": (frozenset({"cls", "store", "on_effect"}), "every constructor takes it"),
+    "a field of the registry, or a setting": (
+        frozenset({"cursors", "effects_given", "epoch_id"}),
+        "stores hold something else under the word",
+    ),
     "a field of an error": (
         frozenset(
             {

@@ -40,6 +40,7 @@ _IN_AUTHORITY = frozenset(
         "clock_offset_ms",
         "cursor_of",
         "cursors",
+        "decided_by",
         "effects_given",
         "ended",
         "erase",
@@ -132,7 +133,8 @@ def rule_function(word: str) -> str:
 
 def command_method(word: str, fields: Collection[str]) -> str:
     """Return the authority's method of a command, given the fields of the registry."""
-    return f"_do_{word}" if word in _IN_AUTHORITY or word in fields else str(word)
+    taken = word in _IN_AUTHORITY or word in _BUILTINS or word in fields
+    return f"_do_{word}" if taken else str(word)
 
 
 def key_index(method: str) -> str:
