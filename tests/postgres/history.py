@@ -15,6 +15,9 @@ from itertools import pairwise
 
 import attrs
 
+#: What a host reports of a call while it owns the registry.
+_CALLS = ("registered", "completed", "read")
+
 
 @attrs.frozen
 class Event:
@@ -62,12 +65,28 @@ def wrong(
     for event in history:
         by_registry.setdefault(event.registry, []).append(event)
     for name, own in by_registry.items():
+        _refuse_mixed(own)
         feed = feeds.get(name, ())
         found += [f"{name}: {each}" for each in _of_feed(own, feed)]
         found += [f"{name}: {each}" for each in _of_order(own, feed)]
     for name, written in commits.items():
         found += [f"{name}: {each}" for each in _of_owners(written)]
     return found
+
+
+def _refuse_mixed(history: Sequence[Event]) -> None:
+    """Raise ValueError if the calls of a host overlap: then it stands for two processes.
+
+    A host makes one call of a registry after the other. What is said of a host below, such as what
+    it has acknowledged after a read, would be said of neither process.
+    """
+    latest: dict[int, Event] = {}
+    calls = (each for each in history if each.kind in _CALLS)
+    for each in sorted(calls, key=lambda each: each.before):
+        before = latest.get(each.host)
+        if before is not None and each.before < before.after:
+            raise ValueError(f"the calls of host {each.host} overlap: {before} and {each}")
+        latest[each.host] = each
 
 
 def _of_feed(history: Sequence[Event], feed: Sequence[Entry]) -> Iterable[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import signal
 import subprocess
 import sys
@@ -110,6 +111,8 @@ class Hosts:
         self.names = names
         self._lease = lease
         self._hosts: list[Host] = []
+        #: A number names one process: the checker takes the calls of a host as one owner's.
+        self._numbers = itertools.count(1)
         self._history: list[Event] = []
         for name in names:
             Registry(store=database.store(name)).close()
@@ -125,7 +128,7 @@ class Hosts:
              str(self._lease), kind, *self.names],
             cwd=ROOT, stdin=-1, stdout=-1, text=True,
         )  # fmt: skip
-        host = Host(len(self._hosts) + 1, process, proxy)
+        host = Host(next(self._numbers), process, proxy)
         self._hosts.append(host)
         host.read()
         return host

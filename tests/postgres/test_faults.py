@@ -184,6 +184,19 @@ class TestChecker:
             found = all_of_them.found()
         assert any("two owners" in each for each in found)
 
+    def test_it_refuses_two_processes_of_one_number(self) -> None:
+        """A read of one and an end of the other would be a contradiction of neither."""
+        read, end = Event(1, "read", "r", 0, 10, 30), Event(1, "completed", "r", "x", 20, 40)
+        with pytest.raises(ValueError, match="the calls of host 1 overlap"):
+            wrong([read, end], {}, {})
+
+    def test_a_number_names_one_process(self, database: Database) -> None:
+        with hosts(database, ("a",)) as all_of_them:
+            first, second = all_of_them.start(), all_of_them.start()
+            all_of_them.end(first)
+            third = all_of_them.start()
+            assert len({each.number for each in (first, second, third)}) == 3
+
     def test_it_finds_transitions_that_the_machine_does_not_have(self) -> None:
         def steps(*statuses: str) -> list[Step]:
             return [Step("r", "x", each) for each in statuses]
