@@ -121,6 +121,35 @@ def _transact(w: World, finished: OperationId) -> None:
         transaction.complete_operation(finished, w.outcome)
 
 
+def _consume(w: World) -> None:
+    """Receive what is in the feed, and leave by `break`."""
+    registry: Any = w.registry
+    if isinstance(registry, Asynchronous):
+        asyncio.run(registry.consume_all(AGENT))
+        return
+    consumer = registry.consume(AGENT, wait=False)
+    for _ in consumer:
+        consumer.succeed()
+        break
+    for _ in consumer:
+        pass
+
+
+def _consume_batch(w: World) -> None:
+    registry: Any = w.registry
+    if isinstance(registry, Asynchronous):
+        asyncio.run(registry.consume_batch(AGENT))
+        return
+    with registry.consume(AGENT, wait=False).batch(2):
+        pass
+
+
+def _with(w: World) -> None:
+    w.closing = True
+    with w.registry:
+        pass
+
+
 def _close(w: World) -> None:
     w.closing = True
     w.registry.close()
@@ -157,6 +186,25 @@ class Asynchronous:
             await transaction.register_operation(w.new)
             await transaction.complete_operation(finished, w.outcome)
 
+    async def consume_all(self, cursor: CompletionCursorConsumer) -> None:
+        """Do what `_consume` does."""
+        consumer = self._registry.consume(cursor, wait=False)
+        async for _ in consumer:
+            await consumer.succeed()
+            break
+        async for _ in consumer:
+            pass
+
+    async def consume_batch(self, cursor: CompletionCursorConsumer) -> None:
+        """Do what `_consume_batch` does."""
+        async with self._registry.consume(cursor, wait=False).batch(2):
+            pass
+
+    async def block(self) -> None:
+        """Enter and leave an `async with` statement."""
+        async with self._registry:
+            pass
+
 
 @frozen
 class Call:
@@ -184,6 +232,7 @@ def _calls(*made: tuple[str, Callable[[World], Any]]) -> list[Call]:
 COMMANDS = _calls(
     ("register", lambda w: w.registry.register_operation(w.new)),
     ("register_again", lambda w: w.registry.register_operation(w.again)),
+    ("register_resumable", lambda w: w.registry.register_resumable_operation(w.new)),
     (
         "register_limited",
         lambda w: w.registry.register_operation_with_admission_limit(w.new_child, 100),
@@ -205,6 +254,8 @@ COMMANDS = _calls(
     ("rollback", lambda w: w.registry.rollback_unreturned_operation(w.live)),
     ("collect", lambda w: w.registry.collect_completed()),
     ("advance_cursor", _projected),
+    ("consume", lambda w: _consume(w)),
+    ("consume_batch", lambda w: _consume_batch(w)),
     ("transact", lambda w: _transact(w, w.live)),
     ("transact_in_vain", lambda w: _transact(w, w.ended)),
 )
@@ -248,6 +299,7 @@ WAITS = _calls(
     ("wait_all", _await_all),
     ("wait_all_ended", lambda w: w.registry.wait_all(w.run, [w.ended]).result()),
     ("wait_for_advance", lambda w: w.registry.completion_feed().wait_for_advance(100)),
+    ("done", lambda w: [each.done() for each in w.waits]),
     ("cancel_watch", lambda w: w.waits[0].cancel()),
     ("cancel_barrier", lambda w: w.waits[3].cancel()),
     ("cancel_advance", lambda w: w.waits[5].cancel()),
@@ -258,10 +310,25 @@ WAITS = _calls(
     ("await", lambda w: _await_in_time(w.waits[0])),
 )
 
-CLOSING = _calls(("close", _close))
+CLOSING = _calls(("close", _close), ("with", _with))
+
+#: Calls of an AsyncRegistry that are no commands.
+ASYNCHRONOUS = _calls(
+    ("async_close", lambda w: _close_async(w, "close")),
+    ("async_with", lambda w: _close_async(w, "block")),
+)
 
 
-CALLS = [*COMMANDS, *READS, *WAITS, *CLOSING]
+def _close_async(w: World, how: str) -> None:
+    w.closing = True
+    asynchronous = Asynchronous(w.registry)
+    if how == "block":
+        asyncio.run(asynchronous.block())
+    else:
+        asynchronous.close()
+
+
+CALLS = [*COMMANDS, *READS, *WAITS, *CLOSING, *ASYNCHRONOUS]
 
 
 def _times_out(wait: Any) -> None:

@@ -16,6 +16,14 @@ from tests.interrupts import trying, trying_effects
 from tests.interrupts.calls import CALLS, COMMANDS
 from tests.interrupts.checking import Helper
 from tests.interrupts.effects import DELIVERED, EFFECT_COMMANDS, EFFECT_READS
+from tests.interrupts.reading import READER_CALLS, reading
+from tests.interrupts.renting import (
+    LOCKER_COMMANDS,
+    LOCKER_READS,
+    renting,
+    renting_behind,
+    timing,
+)
 from tests.interrupts.supervising import DESK_CALLS, supervised
 from tests.interrupts.trying import MakeStores
 
@@ -76,6 +84,9 @@ def examinations(folder: Path, helper: Helper) -> Iterator[tuple[str, Examinatio
         yield f"alone delivery {each.name}", delivering
     for desk_call in DESK_CALLS:
         yield f"alone supervisor {desk_call.name}", partial(supervised, desk_call, None, helper)
+    for each_call in [*LOCKER_COMMANDS, *LOCKER_READS]:
+        yield f"alone lockers {each_call.name}", partial(renting, each_call, None, helper)
+    yield "alone timers", partial(timing, None, helper)
     for where, make in (("memory", in_memory), ("file", in_files(folder))):
         for call in CALLS:
             yield f"{where} {call.name}", partial(trying.with_a_store, call, make, helper)
@@ -99,9 +110,19 @@ def examinations(folder: Path, helper: Helper) -> Iterator[tuple[str, Examinatio
                 f"{where} supervisor {desk_call.name}",
                 partial(supervised, desk_call, make, helper),
             )
+        for each_call in [*LOCKER_COMMANDS, *LOCKER_READS]:
+            yield f"{where} lockers {each_call.name}", partial(renting, each_call, make, helper)
+        for each_call in LOCKER_COMMANDS:
+            behind = partial(renting_behind, each_call, make, helper)
+            yield f"{where} behind lockers {each_call.name}", behind
+        yield f"{where} timers", partial(timing, make, helper)
         left = partial(trying_effects.delivering_left, make, helper)
         yield f"{where} delivery left", left
         yield f"{where} commit", partial(trying.commit, make)
+        yield f"{where} migration", partial(trying.migration, make)
         yield f"{where} open", partial(trying.opening, opened, make)
         yield f"{where} open new", partial(trying.opening, opened, make, filled=False)
         yield f"{where} restore", partial(trying.opening, restored(), make, filled=False)
+    for reader_call in READER_CALLS:
+        read = partial(reading, reader_call, in_files(folder), helper)
+        yield f"file reader {reader_call.name}", read

@@ -13,15 +13,28 @@ from opslifecycle.shell.listing import Listing
 from opslifecycle.shell.mailbox import Mailbox, drain
 from opslifecycle.shell.opening import Opening
 from opslifecycle.shell.outbox import Outbox
+from opslifecycle.shell.timers import Plan
 from opslifecycle.stores.base import Commit
+from opslifecycle.stores.sqlite.log_reader import LogReader
+from opslifecycle.stores.sqlite.reader import StoreReader
 from opslifecycle.sync.barriers import Barriers
 from opslifecycle.sync.publication import PublicationLock
 from opslifecycle.sync.waking import wake_all
 
-from tests.interrupts import checking, effects, injecting, trying
+from tests.interrupts import checking, effects, injecting, renting, trying
 from tests.interrupts.checking import Helper
 from tests.interrupts.examinations import examinations
 from tests.interrupts.trying import InterruptError
+
+
+class _Kept(dict[str, LogReader]):
+    """What nothing is taken out of."""
+
+    def pop(self, name: str, default: Any = None) -> Any:
+        return self.get(name, default)
+
+
+_advance = StoreReader._advance
 
 
 def a_lock_taken_before_the_try(patch: pytest.MonkeyPatch) -> None:
@@ -111,6 +124,27 @@ def a_lane_that_is_not_made_anew(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Outbox, "_queue_again", lambda self: None)
 
 
+def a_timer_that_is_not_put_back(patch: pytest.MonkeyPatch) -> None:
+    """Its record stays as it is."""
+    patch.setattr(Plan, "put_back_taken", lambda self, at_ms: None)
+
+
+def a_reader_that_keeps_what_it_has_read_of_a_look(patch: pytest.MonkeyPatch) -> None:
+    """It calls the store damaged."""
+
+    def advance(self: StoreReader, database: Any, file: Any, name: str) -> Any:
+        made = LogReader(str(self._path), name, self._schema)
+        reader = self._readers.setdefault(name, made)
+        real = self._readers
+        self._readers = _Kept({name: reader})
+        try:
+            return _advance(self, database, file, name)
+        finally:
+            self._readers = real
+
+    patch.setattr(StoreReader, "_advance", advance)
+
+
 #: Each mistake, and an examination that meets it, with how many bytecodes are left out.
 PLANTED: list[tuple[Callable[[pytest.MonkeyPatch], None], str, int]] = [
     (a_lock_taken_before_the_try, "alone snapshot", 1),
@@ -123,6 +157,8 @@ PLANTED: list[tuple[Callable[[pytest.MonkeyPatch], None], str, int]] = [
     (an_opening_that_leaves_the_store_owned, "memory open new", 11),
     (a_delivery_that_is_not_begun_again, "alone delivery grant", 11),
     (a_lane_that_is_not_made_anew, "alone delivery grant", 11),
+    (a_timer_that_is_not_put_back, "alone lockers timers", 11),
+    (a_reader_that_keeps_what_it_has_read_of_a_look, "file reader refresh", 61),
 ]
 
 
@@ -137,7 +173,7 @@ def test_a_planted_mistake_is_met(
 ) -> None:
     monkeypatch.setattr(injecting, "OURS", [*injecting.OURS, __file__])
     # Half of the mistakes show by what never comes.
-    for module in (checking, trying, effects):
+    for module in (checking, trying, effects, renting):
         monkeypatch.setattr(module, "DEADLINE_SECONDS", 0.5)
     examine = dict(examinations(tmp_path, Helper()))[name]
     plant(monkeypatch)

@@ -17,6 +17,7 @@ from opslifecycle import (
     Store,
 )
 from opslifecycle.stores.base import Commit, SchemaVersion, StoreContents
+from opslifecycle.stores.migration import migrated, rename
 
 from tests.builders import completed, running
 from tests.interrupts.calls import Call, world
@@ -36,6 +37,12 @@ MakeStores = Callable[[], tuple[Store, Callable[[], Store]]]
 
 
 _MACHINE = SchemaVersion("machine", 1, "digest")
+_NEXT = SchemaVersion(
+    "machine",
+    2,
+    "another",
+    lambda _, stored: migrated(stored, partial(rename, old="n", new="m"), None),
+)
 
 
 class InterruptError(AssertionError):
@@ -114,6 +121,40 @@ def commit(make: MakeStores, step: int = 1, first: int = 1) -> int:
         with told(call, injection):
             found = again().open(_MACHINE)
             assert found in kept if injection.place is not None else found == kept[1], found
+        if injection.place is None:
+            return at
+    raise AssertionError
+
+
+def migration(make: MakeStores, step: int = 1, first: int = 1) -> int:
+    """Interrupt the opening of a store of an older version: it is of that version or of this."""
+    call = Call("migrate", lambda w: None)
+    for at in numbers(first, step):
+        store, again = make()
+        store.open(_MACHINE)
+        old = [("a", None, '{"n":1}'), ("b", 1, '{"n":2}')]
+        store.append(Commit(tuple(old), (), 0, '{"dropped_through":0}'))
+        store.close()
+        new = {id: body.replace("n", "m") for id, _, body in old}
+        expected = StoreContents(new, {1: ("b", new["b"])}, '{"dropped_through":0}')
+        injection = Injection(at)
+        opened = again()
+        try:
+            injection.during(partial(opened.open, _NEXT))
+        except Interrupt:
+            pass
+        # A registry whose opening is interrupted closes its store.
+        opened.close()
+        with told(call, injection):
+            third = again()
+            assert third.open(_NEXT) == expected
+            third.append(Commit((("c", 2, new["a"]),), (), 0, '{"dropped_through":0}'))
+            third.close()
+            fourth = again()
+            found = fourth.open(_NEXT)
+            assert set(found.records) == {"a", "b", "c"}
+            assert set(found.rows) == {1, 2}
+            fourth.close()
         if injection.place is None:
             return at
     raise AssertionError

@@ -133,12 +133,17 @@ class Alarm(Generic[IdT, RecordT]):
 
     def run_due(self) -> None:
         """Ask for the actions of all timers that are due, in order."""
-        while not self._stopped:
-            due = self._lock.hold(self._plan.take, self._time.now_ms(), _BATCH)
-            if not due or self._run_all is None:
-                return
-            answers = self._run_all([self._command(each) for each in due])
-            self._lock.hold(self._note_answers, due, answers)
+        try:
+            while not self._stopped:
+                due = self._lock.hold(self._plan.take, self._time.now_ms(), _BATCH)
+                if not due or self._run_all is None:
+                    return
+                answers = self._run_all([self._command(each) for each in due])
+                self._lock.hold(self._note_answers, due, answers)
+        except BaseException:
+            # Whoever asks next asks for these, too: this thread, or who moves the clock.
+            self._lock.hold(self._plan.put_back_taken, self._time.now_ms())
+            raise
 
     def _command(self, planned: PlannedTimer[IdT]) -> Command[bool]:
         """Return the command of a timer. Its value says whether the timer was still to wait."""
@@ -193,7 +198,6 @@ class Alarm(Generic[IdT, RecordT]):
             with suppress(Empty):
                 # Not at once: what has failed may fail again.
                 self._queue.get(timeout=RETRY_SECONDS_MIN)
-            self._lock.hold(self._plan.put_back_taken, self._time.now_ms())
 
     def _sleep(self) -> None:
         seconds = self._lock.hold(self._until_next)

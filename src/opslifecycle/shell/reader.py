@@ -18,6 +18,7 @@ from opslifecycle.errors import (
     StoreVersionError,
     UnsupportedError,
 )
+from opslifecycle.locks import hold, owned_lock
 from opslifecycle.shell.archive import in_thread
 from opslifecycle.shell.build import AnyDefinition, Definition, restore_outbox
 from opslifecycle.shell.executor import Executor
@@ -81,7 +82,7 @@ class Reader(Generic[ReadsT_co]):
         self._copy: _Copy[ReadsT_co] | None = None
         self._found: StoredRegistry | None = None
         # Held while the store is read, by the thread or by a caller of `refresh`.
-        self._reading = threading.Lock()
+        self._reading = owned_lock()
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
         self._failure: OpsLifecycleError | None = None
@@ -91,15 +92,22 @@ class Reader(Generic[ReadsT_co]):
     def __enter__(self) -> Self:
         if self._found is not None:
             raise RegistryClosedError
-        with self._reading, reporting_damage(self._store):
+        with reporting_damage(self._store):
             found = self._look()
             self._copy = _Copy(self._machine, self._definition, found.stored)
-            self._found = found
-        self._thread = threading.Thread(
-            target=self._follow, name="opslifecycle-reader", daemon=True
+        # One for each thread: an opening that was interrupted may have started one.
+        stopped = self._stopped = threading.Event()
+        thread = threading.Thread(
+            target=self._follow, args=(stopped,), name="opslifecycle-reader", daemon=True
         )
-        self._thread.start()
-        return self
+        try:
+            thread.start()
+            self._thread = thread
+            self._found = found
+            return self
+        except BaseException:
+            stopped.set()
+            raise
 
     def __exit__(
         self,
@@ -163,25 +171,26 @@ class Reader(Generic[ReadsT_co]):
             EpochChangedError: It was restored from a backup. All waits have ended.
             RegistryClosedError: The reader is closed.
         """
-        copy = self._opened()
-        with self._reading:
-            if self._failure is not None:
-                raise self._failure
-            if not copy.replica.is_open:
-                raise RegistryClosedError
-            try:
-                with reporting_damage(self._store):
-                    found = self._look()
-                    copy.take(found.stored, self._store.name)
-            except _LASTING as error:
-                self._failure = error
-                copy.replica.end()
-                raise
-            self._found = found
+        hold(self._reading, self._refresh, self._opened())
 
-    def _follow(self) -> None:
+    def _refresh(self, copy: _Copy[ReadsT_co]) -> None:
+        if self._failure is not None:
+            raise self._failure
+        if not copy.replica.is_open:
+            raise RegistryClosedError
+        try:
+            with reporting_damage(self._store):
+                found = self._look()
+                copy.take(found.stored, self._store.name)
+        except _LASTING as error:
+            self._failure = error
+            copy.replica.end()
+            raise
+        self._found = found
+
+    def _follow(self, stopped: threading.Event) -> None:
         problem = ""
-        while not self._stopped.wait(self._poll_seconds):
+        while not stopped.wait(self._poll_seconds):
             try:
                 self.refresh()
                 problem = ""
@@ -225,7 +234,7 @@ class _Copy(Generic[ReadsT_co]):
         if self._parts.archive is not None:
             # The rows of an archive are read by its owner only.
             object.__setattr__(self.registry, "_archive", _Unsupported())
-        self._restore_outbox()
+        self._restore_outbox(contents)
 
     def take(self, contents: StoreContents, where: str) -> None:
         """Take up the difference between the contents and those of the last call.
@@ -242,8 +251,9 @@ class _Copy(Generic[ReadsT_co]):
         is_smaller = not contents.records.keys() >= before.records.keys()
         current = contents.records if is_smaller else None
         self.replica.advance(_changes(before, contents), current, contents.state)
+        self._restore_outbox(contents)
+        # Last: what was interrupted before is taken up again.
         self._contents = contents
-        self._restore_outbox()
 
     def _check_later(self, before: StoreContents, now: StoreContents, where: str) -> None:
         feed, declared = self._parts.feed, self._definition.feed
@@ -259,10 +269,10 @@ class _Copy(Generic[ReadsT_co]):
             rule = f"the feed went back from {old['watermark']} to {new['watermark']}"
             raise StoreDamagedError(where, 0, rule)
 
-    def _restore_outbox(self) -> None:
+    def _restore_outbox(self, contents: StoreContents) -> None:
         outbox = self._parts.outbox
         if outbox is not None:
-            restore_outbox(self._definition, self._contents, outbox)
+            restore_outbox(self._definition, contents, outbox)
 
 
 def _state(contents: StoreContents) -> Data:

@@ -134,6 +134,19 @@ class Replica(Generic[IdT, RecordT]):
         current: Container[str] | None,
         state: str,
     ) -> None:
+        try:
+            self._change(read, current, state)
+        except BaseException:
+            # What was taken up halfway cannot be told from what was announced (ADR 0019).
+            self._engine.fail()
+            raise
+
+    def _change(
+        self,
+        read: list[tuple[int | None, bool, RecordT]],
+        current: Container[str] | None,
+        state: str,
+    ) -> None:
         authority = self._engine.authority
         has_feed = self._engine.effects.feed is not None
         watermark = authority.watermark if has_feed else 0

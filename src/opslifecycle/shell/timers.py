@@ -164,8 +164,10 @@ class Plan(Generic[IdT]):
         heappush(self._heap, (at_ms, self._number, planned))
 
     def _pop(self) -> PlannedTimer[IdT]:
-        planned = heappop(self._heap)[2]
+        planned = self._heap[0][2]
+        # First, so that an interrupt leaves it twice in the plan, and never without a place in it.
         planned.waits = False
+        heappop(self._heap)
         self._cancelled -= planned.cancelled
         return planned
 

@@ -121,9 +121,11 @@ class StoreReader(Reader):
             self._readers.pop(name, None)
             self._known.pop(name, None)
             return None
-        reader = self._readers.setdefault(name, LogReader(path, name, self._schema))
+        # It comes back when it is complete: an interrupt must not leave one that has read a part.
+        reader = self._readers.pop(name, None) or LogReader(path, name, self._schema)
         version = reader.advance(database, row)
         found = reader.stored()
+        self._readers[name] = reader
         try:
             stored = self._schema.adopt(version, found)
         except UNREADABLE as error:
