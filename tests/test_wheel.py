@@ -33,6 +33,7 @@ def test_begin_edit_generate_check_test_and_run(tmp_path: Path) -> None:
     # As an installation of pure Python does, which pip takes a second for.
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(site)
+    assert (site / "opslifecycle/serve/page/main.js").is_file()
     folder.mkdir()
     codegen = ("-m", "opslifecycle_codegen.cli.main")
     where = python(folder, site, "-c", "import opslifecycle; print(opslifecycle.__file__)")

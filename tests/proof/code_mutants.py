@@ -161,6 +161,7 @@ THEN = {
     "serve.changing": _SERVE,
     "serve.cloudevents": _SERVE,
     "serve.feeds": _SERVE,
+    "serve.files": _SERVE,
     "serve.guarding": _SERVE,
     "serve.live": _SERVE,
     "serve.openapi": _SERVE,

@@ -12,6 +12,7 @@ from opslifecycle.errors import InvalidValueError
 from opslifecycle.inspection.locations import Location, location_of
 from opslifecycle.serve.changing import Changing
 from opslifecycle.serve.feeds import Feeds
+from opslifecycle.serve.files import page_routes
 from opslifecycle.serve.guarding import Guard, checked_token
 from opslifecycle.serve.openapi import document
 from opslifecycle.serve.operations import Operations
@@ -29,15 +30,10 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 Answer: TypeAlias = Callable[[Request], Awaitable[Response]]
-
-_PAGE = Path(__file__).parent / "page"
-_PAGE_FILES = {
-    "/": ("index.html", "text/html"),
-}
 
 
 def create_app(
@@ -78,7 +74,7 @@ def create_app(
     api = document(with_token=token is not None, allow_cancel=allow_cancel)
     return Starlette(
         routes=[
-            *(Route(path, _file(*each)) for path, each in _PAGE_FILES.items()),
+            *page_routes(),
             Route("/openapi.json", _document(api)),
             Route("/healthz", _healthy),
             Route("/readyz", _ready(source)),
@@ -122,10 +118,3 @@ def _ready(source: Source) -> Answer:
 
 async def _healthy(request: Request) -> Response:
     return json_response({"status": "alive"})
-
-
-def _file(name: str, media_type: str) -> Answer:
-    async def answer(request: Request) -> Response:
-        return FileResponse(_PAGE / name, media_type=media_type)
-
-    return answer
