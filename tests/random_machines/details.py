@@ -198,13 +198,24 @@ class Details:
                     b.has("view field: json")
 
     def _checked(self) -> None:
-        """A field of a value of which a guard says that it judges it."""
+        """A field of a value that a guard checks: of a union, in a parameter of `create`."""
         b, pick = self.b, self.b.pick
-        guards = b.tree["create"]["guards"]
-        for name in b.shapes.records:
-            declared = b.tree["values"][name]["fields"]
-            optional = [n for n, t in declared.items() if str(t).endswith(" | None")]
-            if optional and pick.chance(40):
-                field = optional[0]
-                declared[field] = {"type": declared[field], "checked_by": pick.one(guards)}
-                b.has("field of a value: checked by a guard")
+        if not b.shapes.unions or not pick.chance(40):
+            return
+        create, union, optional = b.tree["create"], pick.one(list(b.shapes.unions)), pick.chance(50)
+        name, field, param, guard = b.words.type(), b.words.name(), b.words.name(), b.words.name()
+        type = f"{union} | None" if optional else union
+        b.tree["values"][name] = {
+            "summary": b.words.text(), "fields": {field: {"type": type, "checked_by": guard}},
+        }  # fmt: skip
+        path = f"{param}.{field}"
+        test = " or ".join(
+            [f"{param} is None", *([f"{path} is None"] if optional else []), f"{path} is {union}"]
+        )
+        refusal = b.tree["guards"][create["guards"][0]]["error"]
+        b.tree["guards"][guard] = {"when": test, "error": refusal}
+        create["guards"].insert(pick.integer(0, len(create["guards"])), guard)
+        create["params"][param] = f"{name} | None"
+        for taken in create["methods"].values():
+            taken.append(param)
+        b.has("field of a value: checked by a guard")

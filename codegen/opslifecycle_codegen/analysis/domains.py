@@ -22,9 +22,10 @@ CASES_MAX = 20_000
 
 
 class _Present(Enum):
-    """The representative of all values of a type without a finite domain."""
+    """Representatives: of a type without a finite domain, and of all that is of no type."""
 
     SOMETHING = "something"
+    STRANGER = "stranger"
 
 
 #: A value of a case: a boolean, a member or a variant by its name, a property, None.
@@ -100,10 +101,21 @@ class Domains:
         elif inner.kind in ("union", "variant"):
             union = inner.inner.name if inner.inner is not None else inner.name
             found += self._symbols.unions[union].variants
+            if self._is_unchecked(read):
+                found.append(_Present.STRANGER)
         elif inner != NONE:
             found.append(_Present.SOMETHING)
         # A test can have narrowed the type of one occurrence.
         values += [each for each in found if each not in values]
+
+    def _is_unchecked(self, read: Expression) -> bool:
+        """Return whether an argument may be anything there, because a guard is to check it."""
+        match read:
+            case nodes.Field(base=nodes.Name(root=nodes.Root.PARAMETER) as base, name=name):
+                record = self._symbols.records.get(base.type.required.name)
+                info = record.fields.get(name) if record is not None else None
+                return info is not None and info.declared.checked_by is not None
+        return False
 
     # Trying -------------------------------------------------------------------------------------
 
@@ -133,7 +145,8 @@ class Domains:
             case nodes.IsVariant(value=value, variant=variant, negated=negated):
                 found = self._value(value, case)
                 is_union = variant in self._symbols.unions
-                return (found is not None if is_union else found == variant) is not negated
+                of_union = found is not None and found is not _Present.STRANGER
+                return (of_union if is_union else found == variant) is not negated
             case nodes.IsMember(value=value, member=nodes.Member(word=word), negated=negated):
                 return (self._value(value, case) == word) is not negated
             case nodes.Compare(operands=(value, nodes.Member(word=word)), operators=(operator,)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from opslifecycle_codegen.analysis.checked_by import check_checked_by
 from opslifecycle_codegen.analysis.commands import Commands
 from opslifecycle_codegen.analysis.history import transition_class
 from opslifecycle_codegen.analysis.listing import check_pages
@@ -40,6 +41,7 @@ def check(
     check_pages(program, diagnostics)
     rules.methods()
     check_messages(program, diagnostics)
+    check_checked_by(program, diagnostics)
     rules.unused()
     rules.cycles()
     check_names(program.machine, diagnostics)
@@ -190,12 +192,6 @@ class _Rules:
                 self._add(
                     name, "unused-error", message, "name it as the `error` of a guard, or remove it"
                 )
-        for type_name, value in machine.values.items():
-            for field_name, field in value.fields.items():
-                if field.checked_by is not None and field.checked_by not in machine.guards:
-                    hint = nearest(field.checked_by, machine.guards)
-                    message = f"{field_name} of {type_name} names an unknown guard"
-                    self._diagnostics.add(field.checked_by.mark, "unknown-guard", message, hint)
         mentioned = self._mentions() | {transition_class(machine)}
         for declared in (*machine.ids, *machine.types, *machine.values):
             if declared not in mentioned:
