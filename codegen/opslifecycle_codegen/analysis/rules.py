@@ -31,6 +31,7 @@ def check(
     rules = _Rules(program, resolver, commands, diagnostics)
     rules.draft()
     rules.statuses()
+    rules.sources()
     rules.deferred()
     rules.recovery()
     check_slices(program, diagnostics)
@@ -100,12 +101,22 @@ class _Rules:
                     message = f"none of {', '.join(eventually.reaches)} is reached from {start}"
                     self._diagnostics.add(eventually.mark, "endless-status", message)
         for name, action in machine.actions.items():
-            if not self._resolver.statuses(action.from_):
-                self._add(name, "dead-action", f"no status allows {name}")
             for source in self._resolver.statuses(action.idempotent_in):
                 if source in self._resolver.statuses(action.from_):
                     message = f"{name} is legal from {source}: rejecting it there cannot happen"
                     self._diagnostics.add(name.mark, "dead-idempotence", message)
+
+    def sources(self) -> None:
+        """Report commands that no status allows."""
+        machine = self._machine
+        sources = [(str(name), each.mark, each.from_) for name, each in machine.actions.items()]
+        for removing in (machine.rollback, machine.erase):
+            if removing is not None:
+                sources.append((str(removing.method), removing.mark, removing.from_))
+        for name, mark, words in sources:
+            if not self._resolver.statuses(words):
+                message, hint = f"no status allows {name}", "name a status in `from`"
+                self._diagnostics.add(mark, "empty-set", message, hint)
 
     def _without_an_end(self) -> None:
         """Report what would wait for the end of records that have none."""
