@@ -79,7 +79,7 @@ THEN = {
     "values.binary": ["tests/codegen/test_bytes.py"],
     "values.decimals": ["tests/codegen/test_decimals.py"],
     "stores.migrating": ["tests/cli/test_migrate.py"],
-    "stores.sqlite.backup": ["tests/cli/test_migrate.py"],
+    "stores.sqlite.backup": ["tests/cli/test_backup.py", "tests/cli/test_migrate.py"],
     "values.conversion": ["tests/test_golden.py", "tests/codegen/test_foreign.py"],
     "values.plain": ["tests/test_golden.py"],
     "shell.consuming": _WORK,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 import click
 from opslifecycle import Registry
@@ -25,22 +26,39 @@ from opslifecycle.operations.views import entry_of
 def doctor(ctx: click.Context, store: Location) -> None:
     """Check the checksums of a store and every invariant of the machine."""
     with told_errors():
-        source, broken = reader(store), 0
-        names = source.names()
-        for name in names:
-            registry = source.registry(name)
-            wrong = _broken_invariants(store, registry)
-            broken += bool(wrong)
-            held = _count(len(registry.stored.records), "operation", "operations")
-            verdict = f"broken: {', '.join(wrong)}" if wrong else f"sound, {held}"
-            print_line(f"{one_line(name)}: {verdict}")
-        for name in source.others():
-            print_line(f"{one_line(name)}: not checked, it belongs to another machine")
-        counted = _count(len(names), "registry", "registries")
-        print_line(f"{counted}, {len(INVARIANTS)} invariants each, {broken} broken")
-        if not names:
+        registries, broken = examine(store, print_line)
+        if not registries:
             print("there was nothing to check", file=sys.stderr)
-        ctx.exit(1 if broken or not names else 0)
+        ctx.exit(1 if broken or not registries else 0)
+
+
+def examine(store: Location, tell: Callable[[str], None]) -> tuple[int, int]:
+    """Check a store.
+
+    Args:
+        store: The store.
+        tell: Called with a line about each registry, and one about all of them.
+
+    Returns:
+        How many registries there are, and how many of them have broken invariants.
+
+    Raises:
+        StoreDamagedError: A registry cannot be read or opened.
+    """
+    source, broken = reader(store), 0
+    names = source.names()
+    for name in names:
+        registry = source.registry(name)
+        wrong = _broken_invariants(store, registry)
+        broken += bool(wrong)
+        held = _count(len(registry.stored.records), "operation", "operations")
+        verdict = f"broken: {', '.join(wrong)}" if wrong else f"sound, {held}"
+        tell(f"{one_line(name)}: {verdict}")
+    for name in source.others():
+        tell(f"{one_line(name)}: not checked, it belongs to another machine")
+    counted = _count(len(names), "registry", "registries")
+    tell(f"{counted}, {len(INVARIANTS)} invariants each, {broken} broken")
+    return len(names), broken
 
 
 def _count(number: int, one: str, many: str) -> str:

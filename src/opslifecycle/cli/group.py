@@ -11,6 +11,7 @@ from opslifecycle.cli.interrupting import raise_interrupts
 #: that `--help` imports no command.
 COMMANDS = {
     "attach": "Follow a run to its end.",
+    "backup": "Write a verified copy of a store in use.",
     "cancel": "Ask the owners of operations to cancel them.",
     "collect": "Print and erase finished operations of ended runs.",
     "db": "Administer a store on a PostgreSQL server.",
