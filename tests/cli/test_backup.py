@@ -16,7 +16,6 @@ from pathlib import Path
 import opslifecycle
 import pytest
 from opslifecycle import EpochChangedError, PersistenceError, Registry, SqliteStore
-from opslifecycle.stores.sqlite import backup as module
 from opslifecycle.stores.sqlite.backup import back_up
 
 from tests.builders import completed
@@ -124,7 +123,7 @@ def test_a_file_that_comes_meanwhile_is_not_overwritten(
             target.write_text("precious")
 
         if not has_links:
-            monkeypatch.setattr(module.os, "link", link)
+            monkeypatch.setattr("os.link", link)
         with pytest.raises(PersistenceError, match="File exists"):
             back_up(store, target, take_its_name)
         assert target.read_text() == "precious"
