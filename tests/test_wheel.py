@@ -13,6 +13,8 @@ ROOT = Path(__file__).parents[1]
 
 def python(folder: Path, site: Path, *arguments: str) -> str:
     environment = {**os.environ, "PYTHONPATH": str(site)}
+    # The first of these processes compiles the modules of the site for those that follow.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     done = subprocess.run(
         [sys.executable, *arguments],
         cwd=folder,

@@ -31,12 +31,14 @@ def run(folder: Path, *arguments: str) -> int:
 
 
 class TestInit:
-    @pytest.mark.parametrize("name", ["task", "x", "very_long_order_line_item"])
+    @pytest.mark.parametrize(
+        "name", ["task", pytest.param("x", marks=pytest.mark.nightly), "very_long_order_line_item"]
+    )
     def test_what_it_begins_is_clean_and_passes(self, tmp_path: Path, name: str) -> None:
         assert run(tmp_path, "init", name) == 0
         assert run(tmp_path, "check") == 0
         assert run(tmp_path, "fmt", "--check") == 0
-        assert_clean(tmp_path, interpreters=True)
+        assert_clean(tmp_path, interpreters=True, typed=True)
 
     def test_a_second_machine_joins_the_first(self, tmp_path: Path) -> None:
         assert run(tmp_path, "init", "task") == 0

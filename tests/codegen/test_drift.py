@@ -75,7 +75,8 @@ class TestCheck:
         assert len(files) >= 11
         for path in files:
             fresh = path.read_bytes()
-            for place in (0, len(fresh) // 2, len(fresh) - 1):
+            places = (len(fresh) // 2, 0, len(fresh) - 1)
+            for place in places[: whole_or(3, 1)]:
                 changed = bytes([fresh[place] ^ 1])
                 path.write_bytes(fresh[:place] + changed + fresh[place + 1 :])
                 assert check(turnstile) != 0, (path, place)
@@ -170,17 +171,18 @@ class TestCheck:
         assert main(["--project", str(tmp_path), "generate"]) == 2
 
     def test_output_does_not_depend_on_the_hash_seed(self, tmp_path: Path) -> None:
+        machines = MACHINES[: whole_or(len(MACHINES), 4)]
         outputs = []
         for seed in ("0", "4242", "1")[: whole_or(3, 2)]:
             folder = tmp_path / seed
-            begin(folder, *MACHINES, width=100)
+            begin(folder, *machines, width=100)
             command = [sys.executable, "-m", "opslifecycle_codegen.cli.main", "generate"]
             environment = {**os.environ, "PYTHONHASHSEED": seed}
             subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True)
             outputs.append(
                 {path.relative_to(folder): path.read_bytes() for path in generated(folder)}
             )
-        assert {f"machine/{each.stem}.lock.json" for each in MACHINES} <= set(map(str, outputs[0]))
+        assert {f"machine/{each.stem}.lock.json" for each in machines} <= set(map(str, outputs[0]))
         assert all(each == outputs[0] for each in outputs)
 
 

@@ -254,7 +254,7 @@ def registry_and_effects() -> Machine:
     machine["classifiers"] = {
         word: {
             "summary": "Whether it is many.",
-            "params": dict.fromkeys([w for w in params if w != word][:40], "int"),
+            "params": dict.fromkeys([w for w in params if w != word][: whole_or(40, 8)], "int"),
             "returns": "max > 1" if word != "max" else "len > 1",
         }
         for word in words
@@ -435,10 +435,11 @@ def test_hostile_words_work_in_every_place(tmp_path: Path) -> None:
     assert len(PASCAL) > 90
     written(tmp_path)
     assert main(["--project", str(tmp_path), "generate"]) == 0
+    plugin = ["-p", "tests.support.forking"]
     commands = [
         ["-c", SCRIPT],
         ["-m", "mypy", "--strict", "--config-file", os.devnull, "src"],
-        ["-m", "pytest", "-q", "-x", "-c", os.devnull, "--rootdir", ".", "tests"],
+        ["-m", "pytest", "-q", "-x", *plugin, "-c", os.devnull, "--rootdir", ".", "tests"],
     ]
     for command in commands:
         done = python(*command, cwd=tmp_path, env=ENVIRONMENT)

@@ -7,7 +7,7 @@ import pytest
 from tests.proof import code_mutants
 from tests.scale import whole_or
 
-#: One of each kind of mistake, by module; `make test` tries the first. Those of waits let a test hang.
+#: One of each kind of mistake, by module; `make test` tries the first, those of waits hang a test.
 OF_THE_SHELL = {
     "sync.barriers": "sync.barriers.Barriers.count: other comparison in `barrier.unfinished == 0`",
     "shell.retention": "shell.retention.Retention.evict: other comparison in `oldest < published`",

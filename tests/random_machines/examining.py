@@ -26,6 +26,7 @@ from tests.random_machines.together import TogetherSide
 from tests.random_machines.values import Values
 from tests.random_machines.verdicts import FaultError, Tally
 from tests.random_machines.walking import Walk
+from tests.scale import whole_or
 
 register_type(Decimal, str, Decimal)
 #: One accepted machine in so many is formatted, linted, and has its generated tests kill processes.
@@ -37,8 +38,8 @@ class Examination:
 
     def __init__(self, *, thorough: bool = False) -> None:
         self.tally = Tally()
-        self._states = 40 if thorough else 12
-        self._steps = 100 if thorough else 40
+        self._states = 40 if thorough else whole_or(12, 7)
+        self._steps = 100 if thorough else whole_or(40, 20)
         self._thorough = thorough
 
     def of(self, tree: Tree, features: frozenset[str] = frozenset()) -> bool:

@@ -57,19 +57,17 @@ class Domains:
             size *= len(values)
             if size > CASES_MAX:
                 raise UndecidedError
+        below = [
+            (path, other)
+            for path, other in itertools.permutations(self._values, 2)
+            if path.startswith(f"{other}.")
+        ]
         for combination in itertools.product(*self._values.values()):
             case = dict(zip(self._values, combination, strict=True))
-            if self._consistent(case):
+            without = [path for path, other in below if case[other] is None]
+            # All paths below an absent value have one representative.
+            if all(case[path] is self._values[path][0] for path in without):
                 yield case
-
-    def _consistent(self, case: Case) -> bool:
-        """Return whether all paths below an absent value have one representative."""
-        for path, value in case.items():
-            for other, absent in case.items():
-                below = path.startswith(f"{other}.")
-                if absent is None and below and value is not self._values[path][0]:
-                    return False
-        return True
 
     def _collect(self, tree: Expression) -> None:
         match tree:
