@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Iterator
+from enum import IntEnum, StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,14 @@ class Text(str):
         return b""
 
 
+class Word(StrEnum):
+    NO = "no"
+
+
+class Number(IntEnum):
+    ONE = 1
+
+
 class Unchecked(OperationSpec):
     def __attrs_post_init__(self) -> None:
         pass
@@ -68,6 +77,10 @@ REFUSED: list[tuple[str, str, Callable[[Registry, OperationId], Any]]] = [
     ("percent", "a flag", lambda r, id: OperationProgressUpdate("x", True)),
     ("error", "a surrogate", lambda r, id: r.fail_operation(id, "\ud800")),
     ("error", "a surrogate in disguise", lambda r, id: r.fail_operation(id, Text("\udfff"))),
+    ("error", "a subclass", lambda r, id: r.fail_operation(id, Text("no"))),
+    ("error", "a member", lambda r, id: r.fail_operation(id, Word.NO)),
+    ("error", "an identifier", lambda r, id: r.fail_operation(id, id)),
+    ("duration_ms", "a member", lambda r, id: counted(Number.ONE)),
     ("error", "bytes", lambda r, id: r.fail_operation(id, b"no")),  # type: ignore[arg-type]
     ("error", "too long", lambda r, id: r.fail_operation(id, "é" * TOO_MANY)),
     ("reason", "a number", lambda r, id: r.terminate_owner(3)),  # type: ignore[arg-type]

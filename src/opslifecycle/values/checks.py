@@ -59,11 +59,16 @@ def many(field: str, values: object, kind: type[T]) -> tuple[T, ...]:
 
 
 def text(field: str, value: object) -> None:
-    """Check for a string that UTF-8 can encode and that is not too long."""
-    if not isinstance(value, str):
+    """Check for a string that UTF-8 can encode and that is not too long.
+
+    A subclass may compare and print as something else than the characters that a store returns.
+    """
+    if type(value) is not str:
+        if isinstance(value, str):
+            expected(field, "text that is a str itself, not of a subclass", value)
         expected(field, "text", value)
     try:
-        size = len(str.encode(value))
+        size = len(value.encode())
     except UnicodeEncodeError:
         reason = f"expected text without lone surrogates, got {shown(value)}; decode it as UTF-8"
         raise InvalidValueError(field, reason) from None
@@ -75,7 +80,7 @@ def text(field: str, value: object) -> None:
 def limited_text(field: str, value: object, max_length: int | None, pattern: str) -> None:
     """Check for a text of at most so many characters that a regular expression matches whole."""
     text(field, value)
-    assert isinstance(value, str)
+    assert type(value) is str
     if max_length is not None and len(value) > max_length:
         reason = f"expected at most {max_length} characters, got {len(value)}"
         raise InvalidValueError(field, reason)
