@@ -10,6 +10,7 @@ from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.postgres.server import NoServerError, PostgresServer, running_server
 
@@ -26,6 +27,14 @@ _FIRST = (
     "proof/", "random_machines/", "test_docs", "test_sqlite", "cli/", "codegen/", "schedules/",
     "work/",
 )  # fmt: skip
+
+# How long an example takes depends on what else the computer does: no test may fail by that.
+settings.register_profile(
+    "unhurried",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("unhurried")
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from opslifecycle_codegen.base.config import MachineConfig
@@ -171,7 +171,7 @@ def test_a_literal_is_what_a_formatter_leaves(name: str) -> None:
     assert ast.literal_eval(literal) == HOSTILE[name]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60)
 @given(st.text(min_size=1, max_size=200).filter(str.strip))
 def test_any_text_compiles(text: str) -> None:
     text = text.encode("utf-8", "ignore").decode() or "x"
