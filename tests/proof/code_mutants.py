@@ -164,6 +164,7 @@ THEN = {
     "serve.files": _SERVE,
     "serve.guarding": _SERVE,
     "serve.live": _SERVE,
+    "serve.metrics": ["tests/serve/test_metrics.py"],
     "serve.openapi": _SERVE,
     "serve.operations": _SERVE,
     "serve.parameters": _SERVE,

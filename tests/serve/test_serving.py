@@ -97,4 +97,4 @@ def test_no_request_of_the_document_has_an_unexpected_answer(store: Path, tmp_pa
                 capture_output=True, text=True, cwd=tmp_path, check=False, timeout=1200,
             )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "8 passed" in done.stdout
+    assert "9 passed" in done.stdout

@@ -16,7 +16,7 @@ _VARIABLE = "OPSLIFECYCLE_TOKEN"
 _GRACE_SECONDS = 2
 _BACKLOG = 128
 #: The libraries of the extra.
-_NEEDED = ("anyio", "sse_starlette", "starlette", "uvicorn")
+_NEEDED = ("anyio", "prometheus_client", "sse_starlette", "starlette", "uvicorn")
 
 
 class NotServedError(OpsLifecycleError):
@@ -58,14 +58,10 @@ def serve(
         from opslifecycle.serve.app import create_app
         from opslifecycle.serve.guarding import is_loopback
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in (
-            "anyio",
-            "sse_starlette",
-            "starlette",
-            "uvicorn",
-        ):
+        name = (error.name or "").partition(".")[0]
+        if name not in _NEEDED:
             raise
-        message = f"serving needs {error.name}; pip install 'opslifecycle[serve]'"
+        message = f"serving needs {name}; pip install 'opslifecycle[serve]'"
         raise click.ClickException(message) from None
 
     with told_errors():

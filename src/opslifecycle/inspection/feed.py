@@ -6,6 +6,7 @@ import re
 from itertools import islice
 
 import attrs
+from opslifecycle import CompletionCursorConsumer
 from opslifecycle import unstructure as to_json
 from opslifecycle.stores.reading import StoredRegistry
 from opslifecycle.values.plain import Data, data_of
@@ -81,6 +82,13 @@ def edges_of(registry: StoredRegistry) -> FeedEdges:
     dropped_through = int(data.get("dropped_through", 0))
     watermark = max(int(data.get("watermark", 0)), dropped_through, *rows, 0)
     return FeedEdges(str(data.get("epoch_id", "")), watermark, dropped_through)
+
+
+def cursors_of(registry: StoredRegistry) -> dict[str, int]:
+    """Return how far each consumer of the feed of a registry has read."""
+    state = registry.stored.state
+    cursors = {} if state is None else data_of(state).get("cursors", {})
+    return {each.value: int(cursors.get(each.value, 0)) for each in CompletionCursorConsumer}
 
 
 def entries_after(registry: StoredRegistry, after: Position | None, limit: int) -> FeedPage:

@@ -14,6 +14,7 @@ from opslifecycle.serve.changing import Changing
 from opslifecycle.serve.feeds import Feeds
 from opslifecycle.serve.files import page_routes
 from opslifecycle.serve.guarding import Guard, checked_token
+from opslifecycle.serve.metrics import Metrics
 from opslifecycle.serve.openapi import document
 from opslifecycle.serve.operations import Operations
 from opslifecycle.serve.problems import (
@@ -78,6 +79,7 @@ def create_app(
             Route("/openapi.json", _document(api)),
             Route("/healthz", _healthy),
             Route("/readyz", _ready(source)),
+            Route("/metrics", Metrics(source).metrics),
             Route("/v1/registries", operations.registries),
             Route("/v1/operations", operations.list),
             Route("/v1/operations/{id}", operations.show),

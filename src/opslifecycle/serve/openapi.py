@@ -47,7 +47,7 @@ def document(*, with_token: bool, allow_cancel: bool) -> Data:
         allow_cancel: Whether cancelling may be requested.
     """
     always = (*_ALWAYS, "401") if with_token else _ALWAYS
-    paths = _paths(always)
+    paths = {**_paths(always), **_streams(always)}
     if allow_cancel:
         paths["/v1/operations/{id}/cancel"] = _cancel(always)
     found: Data = {
@@ -78,13 +78,6 @@ def _paths(always: tuple[str, ...]) -> Data:
         _parameter("limit", _whole(1, LIMIT_MAX), "How many at most; 100 by default."),
         _parameter("after", _TEXT, "The `next` of the page before, read with the same order."),
     ]
-    feed = [
-        _parameter("registry", _short(), "The registry; by default the latest."),
-        _parameter("after", _AFTER, "EPOCH:NUMBER, or `now`; by default the oldest entry."),
-        _parameter("limit", _whole(1, FEED_LIMIT_MAX), "How many at most; 100 by default."),
-        _parameter("format", {"enum": list(FORMATS)}, "`cloudevents` for CloudEvents 1.0."),
-        _resume("Where a stream was interrupted; it precedes `after`. Empty is none."),
-    ]
     log = [
         _id(),
         _parameter("stream", {"enum": list(STREAMS)}, "Which output; stdout by default."),
@@ -93,7 +86,13 @@ def _paths(always: tuple[str, ...]) -> Data:
     return {
         "/healthz": _get("Whether the server answers.", [], _json(_object()), ()),
         "/readyz": _get("Whether the store can be read.", [], _json(_object()), _ALWAYS),
-        "/v1/registries": _get("The registries.", [], _json(_ref("Registries")), always),
+        "/metrics": _get(
+            "The state of the store as metrics of Prometheus.", [],
+            {"text/plain": {"schema": _TEXT}}, ("400", *always),
+        ),
+        "/v1/registries": _get(
+            "The registries.", [], _json(_ref("Registries")), ("400", *always)
+        ),
         "/v1/operations": _get(
             "A page of operations.", listing, _json(_ref("Page")), ("400", *always)
         ),
@@ -105,6 +104,18 @@ def _paths(always: tuple[str, ...]) -> Data:
             "The end of an output of an operation's command.", log,
             {"text/plain": {"schema": _TEXT}}, ("400", "404", *always),
         ),
+    }  # fmt: skip
+
+
+def _streams(always: tuple[str, ...]) -> Data:
+    feed = [
+        _parameter("registry", _short(), "The registry; by default the latest."),
+        _parameter("after", _AFTER, "EPOCH:NUMBER, or `now`; by default the oldest entry."),
+        _parameter("limit", _whole(1, FEED_LIMIT_MAX), "How many at most; 100 by default."),
+        _parameter("format", {"enum": list(FORMATS)}, "`cloudevents` for CloudEvents 1.0."),
+        _resume("Where a stream was interrupted; it precedes `after`. Empty is none."),
+    ]
+    return {
         "/v1/feed": _get(
             "Entries of a completion feed. With `Accept: text/event-stream` a stream of events:"
             " `entry` and `gap` with EPOCH:NUMBER as id, `unavailable`, and `removed` at its end.",
