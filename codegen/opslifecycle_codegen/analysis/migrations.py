@@ -6,10 +6,9 @@ migration applies its own renames. `types` renames classes, which stored data do
 
 from __future__ import annotations
 
-import re
-
 from attrs import evolve
 
+from opslifecycle_codegen.analysis.added_values import added_value
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.compat.compare import COMPATIBLE, RULES
 from opslifecycle_codegen.ir.messages import ACTIONS
@@ -25,12 +24,9 @@ from opslifecycle_codegen.ir.parts import (
 )
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.public_names import public_names
-from opslifecycle_codegen.ir.types import BOOL
 from opslifecycle_codegen.source import property_model
 from opslifecycle_codegen.source.reader import Node, Scalar
 from opslifecycle_codegen.source.words import Text
-
-_INTEGER = re.compile("-?[0-9]{1,19}")
 
 
 def migrations_of(program: Program, diagnostics: Diagnostics) -> Migrations:
@@ -156,17 +152,7 @@ class _Checker:
             self._diagnostics.add(name.mark, "unknown-name", f"{part!s} has no {name!s}", hint)
             return None
         if isinstance(node, Scalar):
-            inner = type.required
-            if inner == BOOL and node.plain and node.text in ("true", "false"):
-                return node.text == "true"
-            if inner.kind == "int" and node.plain and _INTEGER.fullmatch(node.text):
-                least, most = inner.range
-                if least <= int(node.text) <= most:
-                    return int(node.text)
-            if inner.kind == "str" and (inner.limits is None or inner.limits.accepts(node.text)):
-                return node.text
-            if inner.kind == "enum" and node.text in self._symbols.enums[inner.name].members:
-                return node.text
-        message = f"expected a value of type {type}: a bool, an int, a str or a member"
-        self._diagnostics.add(node.mark, "wrong-type", message)
+            return added_value(self._symbols, type, node, self._diagnostics)
+        message = f"expected a value of type {type}"
+        self._diagnostics.add(node.mark, "wrong-type", message, "write one value")
         return None

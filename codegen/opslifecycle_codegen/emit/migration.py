@@ -131,8 +131,11 @@ class MigrationLowering:
         ]
         lines += [f"data.pop({quoted(name)}, None)" for name in step.removes.get(part, [])]
         for name, value in step.adds.get(part, {}).items():
-            code = quoted(value) if isinstance(value, str) else repr(value)
-            lines.append(f"data.setdefault({quoted(name)}, {code})")
+            code = quoted(value) if isinstance(value, str) else repr(value).replace("e+", "e")
+            call = layout.call(
+                "data.setdefault", [quoted(name), code], "", indent=4, width=self._width
+            )
+            lines += [line[4:] for line in call]
         return lines
 
     def _inner_edits(self, step: Migration, part: str, fields: Mapping[str, Type]) -> list[str]:

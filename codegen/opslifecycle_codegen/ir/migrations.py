@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import Factory, frozen
 
 #: The value of a field that older data lacks.
-JsonScalar = str | int | None
+JsonScalar = str | int | float | None
 #: The parts that are not types: fields of a record, fields of the registry, names of classes.
 RECORD, REGISTRY, TYPES = "fields", "registry", "types"
 
