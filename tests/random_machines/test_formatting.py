@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from itertools import count
 
+import pytest
+
 from tests.random_machines.compiling import Refused, compiled
 from tests.random_machines.features import build
 from tests.random_machines.linting import lint
+from tests.random_machines.parcels import parcel
 
 #: Other machines than those of `test_random`, which lints none.
 FIRST = 1_000
@@ -28,3 +31,22 @@ def test_generated_code_is_final() -> None:
                 linted[long_names] += 1
         if linted == ACCEPTED:
             return
+
+
+@pytest.mark.parametrize("type", ["Amount | None", "Amount", "timedelta | None", "Size | None"])
+@pytest.mark.parametrize("length", [32, 40, 46, 48])
+def test_a_default_behind_a_long_name_is_printed_as_a_formatter_does(
+    type: str, length: int
+) -> None:
+    defaults = {"Amount": "-9.99", "timedelta": "timedelta(hours=1)", "Size": "large"}
+    tree, actions = parcel("actions")
+    tree["types"] = {
+        "Amount": {"summary": "Paid.", "type": "Decimal", "digits": 9, "places": 2, "minimum": -99}
+    }
+    tree["enums"] = {"Size": {"summary": "It.", "members": {"large": {"summary": "So."}}}}
+    default = defaults[type.partition(" ")[0]]
+    actions["lose"]["params"] = {"n" * length: {"type": type, "default": default}}
+    tree["recovery"].pop("do")
+    with compiled(tree) as found:
+        assert not isinstance(found, Refused)
+        lint(found)

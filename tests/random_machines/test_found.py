@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,11 +12,11 @@ from tests.random_machines.building import Tree
 from tests.random_machines.compiling import Generated, Refused, compiled
 from tests.random_machines.examining import Examination
 from tests.random_machines.linting import lint
+from tests.random_machines.parcels import PARCEL, parcel
 from tests.random_machines.stores import contents_of
 from tests.random_machines.verdicts import Tally
 from tests.random_machines.walking import Walk
 
-PARCEL = Path(__file__).parents[1] / "codegen/parcel.yaml"
 FEED = {
     "summary": "Every end.", "method": "feed", "epoch": "FeedId", "batch": "Batch",
     "entry": {
@@ -33,20 +32,6 @@ def rules_of(tree: Tree) -> set[str]:
     """Return the rules by which a machine is refused; none if it is accepted."""
     with compiled(tree) as found:
         return {each.rule for each in found.findings} if isinstance(found, Refused) else set()
-
-
-def parcel(*path: str) -> tuple[Tree, Any]:
-    """Return the tree of a small machine, and a part of it."""
-    tree: Tree = yaml.safe_load(PARCEL.read_text(encoding="utf-8"))
-    # Effects of the machine's own play no part in what is shown here.
-    for each in (tree["create"], *tree["actions"].values()):
-        each.pop("effects", None)
-    tree.pop("effects")
-    tree.pop("on_terminal")
-    part = tree
-    for key in path:
-        part = part.setdefault(key, {})
-    return tree, part
 
 
 def test_a_long_test_loses_none_of_its_parts() -> None:

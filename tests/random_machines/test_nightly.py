@@ -12,7 +12,7 @@ from tests.random_machines.building import Tree
 from tests.random_machines.coverage import FEATURES
 from tests.random_machines.isolating import Chunk, Findings, Source, examined
 from tests.random_machines.nightly import seek
-from tests.random_machines.test_found import parcel
+from tests.random_machines.parcels import parcel
 
 Made = tuple[Tree, frozenset[str]]
 

@@ -90,6 +90,10 @@ def statement(before: str, code: Code, after: str, *, indent: int, width: int) -
     return breaking.statement(before, code, after, breaking.Place(indent, width))
 
 
+#: Between the annotation of a parameter without None, and its default.
+_OR_NONE = " | None = "
+
+
 def assigned(target: str, value: Code) -> Code:
     """Return `target = value`, for a parameter with a default."""
     before = f"{target} = "
@@ -114,9 +118,16 @@ def call(
 
 def _item(item: str | Code, indent: int, width: int) -> list[str]:
     """Return a parameter or argument on its own line, broken in its subscript if it is too long."""
-    if isinstance(item, Code):
-        return breaking.argument(item, breaking.Place(indent, width))
     margin = " " * indent
+    if isinstance(item, Code):
+        place, beginning = breaking.Place(indent, width), item.lead or f"{item.text},"
+        required, union, _ = beginning.partition(_OR_NONE)
+        if not union or place.fits(f"{margin}{item.text},") or place.fits(margin + beginning):
+            return breaking.argument(item, place)
+        # Not even what is before the brackets of the default fits: the annotation is broken.
+        start = len(required) + 1
+        rest = evolve(item, text=item.text[start:], lead=item.lead[start:])
+        return [margin + required, *breaking.argument(rest, place)]
     lead, bracket, inner = item.partition("[")
     if len(margin + item) < width or not bracket or not inner.endswith("]"):
         return [f"{margin}{item},"]
