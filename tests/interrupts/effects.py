@@ -82,10 +82,14 @@ class Office:
         self.registry.deny(id, self.other, "no")
         return id
 
+    def vote(self) -> Any:
+        """Return a vote."""
+        return approval.Vote(self.other, 1, "fine")
+
     def decide(self, id: Any) -> None:
         """Grant a request, which has an effect."""
         self.asked.add(id)
-        self.registry.grant(id, approval.Vote(self.other, 1, "fine"))
+        self.registry.grant(id, self.vote())
 
     def decided(self) -> set[Any]:
         """Return the requests whose message is to be handled."""
@@ -125,6 +129,8 @@ EFFECT_COMMANDS = [
     EffectCall("draft", lambda w: w.request(circulate=False)),
     EffectCall("circulate", lambda w: w.registry.circulate(w.drafted)),
     EffectCall("grant", lambda w: w.decide(w.circulating)),
+    EffectCall("endorse", lambda w: w.registry.endorse(w.circulating, w.vote())),
+    EffectCall("expire", lambda w: _expire(w)),
     EffectCall("withdraw", lambda w: _withdraw(w)),
     EffectCall("deny_archiving", lambda w: w.deny_public(), needs_archive=True),
     EffectCall("transact", lambda w: _transact(w)),
@@ -141,6 +147,8 @@ EFFECT_READS = [
     EffectCall("archived", lambda w: w.registry.past_request(w.archived), needs_archive=True),
     EffectCall("archive", lambda w: w.registry.past_requests(limit=2), needs_archive=True),
     EffectCall("consume", lambda w: _consume(w), needs_archive=True),
+    EffectCall("reads", lambda w: _read(w)),
+    EffectCall("waits", lambda w: _wait(w)),
     EffectCall("page", lambda w: _walk(w), needs_archive=True),
 ]
 
@@ -153,6 +161,26 @@ def _transact(w: Office) -> None:
     with w.registry.transaction() as transaction:
         transaction.withdraw(w.drafted)
         transaction.withdraw(w.circulating)
+
+
+def _expire(w: Office) -> None:
+    w.asked.add(w.circulating)
+    w.registry.expire(w.circulating, 1)
+
+
+def _read(w: Office) -> None:
+    registry = w.registry
+    for read in (registry.snapshot, registry.standing_of, registry.urgency_of, registry.allowed):
+        read(w.circulating)
+    registry.is_missing_votes(w.circulating)
+    registry.broken_invariants()
+    registry.decisions()
+    registry.capture()
+
+
+def _wait(w: Office) -> None:
+    w.registry.watch(w.circulating)
+    w.registry.wait_for_batch(approval.BatchId.new(), [w.circulating])
 
 
 def _consume(w: Office) -> None:

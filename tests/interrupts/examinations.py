@@ -16,6 +16,7 @@ from tests.interrupts import trying, trying_effects
 from tests.interrupts.calls import CALLS, COMMANDS
 from tests.interrupts.checking import Helper
 from tests.interrupts.effects import DELIVERED, EFFECT_COMMANDS, EFFECT_READS
+from tests.interrupts.pooling import POOL_CALLS, pooling
 from tests.interrupts.reading import READER_CALLS, reading
 from tests.interrupts.renting import (
     LOCKER_COMMANDS,
@@ -27,8 +28,8 @@ from tests.interrupts.renting import (
 from tests.interrupts.supervising import DESK_CALLS, supervised
 from tests.interrupts.trying import MakeStores
 
-#: Interrupts before every so many-th bytecode; returns how many bytecodes there are.
-Examination = Callable[[int], int]
+#: Interrupts before every so many-th bytecode from `first` on; returns how many there are.
+Examination = Callable[..., int]
 
 
 @contextlib.contextmanager
@@ -61,7 +62,7 @@ def in_files(folder: Path) -> MakeStores:
 
 def opened(store: Store) -> Registry:
     """A registry of a store."""
-    return Registry(store=store)
+    return Registry.open(store=store)
 
 
 def restored() -> Callable[[Store], Registry]:
@@ -84,6 +85,8 @@ def examinations(folder: Path, helper: Helper) -> Iterator[tuple[str, Examinatio
         yield f"alone delivery {each.name}", delivering
     for desk_call in DESK_CALLS:
         yield f"alone supervisor {desk_call.name}", partial(supervised, desk_call, None, helper)
+    for pool_call in POOL_CALLS:
+        yield f"alone executor {pool_call.name}", partial(pooling, pool_call, None, helper)
     for each_call in [*LOCKER_COMMANDS, *LOCKER_READS]:
         yield f"alone lockers {each_call.name}", partial(renting, each_call, None, helper)
     yield "alone timers", partial(timing, None, helper)
@@ -110,6 +113,8 @@ def examinations(folder: Path, helper: Helper) -> Iterator[tuple[str, Examinatio
                 f"{where} supervisor {desk_call.name}",
                 partial(supervised, desk_call, make, helper),
             )
+        for pool_call in POOL_CALLS:
+            yield f"{where} executor {pool_call.name}", partial(pooling, pool_call, make, helper)
         for each_call in [*LOCKER_COMMANDS, *LOCKER_READS]:
             yield f"{where} lockers {each_call.name}", partial(renting, each_call, make, helper)
         for each_call in LOCKER_COMMANDS:

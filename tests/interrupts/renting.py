@@ -95,6 +95,12 @@ def _close(w: Lockers) -> None:
     w.registry.close()
 
 
+def _with(w: Lockers) -> None:
+    w.closing = True
+    with w.registry:
+        pass
+
+
 LOCKER_COMMANDS = [
     LockerCall("rent", lambda w: w.registry.rent(w.new, 3, w.later())),
     LockerCall("rent_in_use", lambda w: w.registry.rent(w.new, 2, w.later())),
@@ -106,9 +112,14 @@ LOCKER_COMMANDS = [
     LockerCall("transact", _transact),
     LockerCall("timers", lambda w: w.pass_time(2), acknowledges=False),
     LockerCall("close", _close),
+    LockerCall("with", _with),
 ]
 LOCKER_READS = [
     LockerCall("steps", lambda w: w.registry.steps(w.rented)),
+    LockerCall("snapshot", lambda w: w.registry.snapshot(w.rented)),
+    LockerCall("allowed", lambda w: w.registry.allowed(w.rented)),
+    LockerCall("capture", lambda w: w.registry.capture()),
+    LockerCall("watch", lambda w: w.registry.watch(w.rented)),
     LockerCall("by_locker", lambda w: w.registry.by_locker(2)),
     LockerCall("rentals", lambda w: w.registry.rentals(status=rental().RentalStatus.LATE)),
     LockerCall("time_goes_back", lambda w: w.clock.set_wall(1)),  # type: ignore[attr-defined]

@@ -84,6 +84,8 @@ DESK_CALLS = [
     DeskCall("start_with_key", lambda w: w.work.start(_nothing, key="once")),
     DeskCall("cancel", lambda w: w.work.cancel(w.running.id, "why")),
     DeskCall("cancel_with_grace", lambda w: w.running.cancel("why", grace=DEADLINE_SECONDS)),
+    DeskCall("recover", lambda w: w.work.recover({"nothing": _nothing})),
+    DeskCall("done", lambda w: (w.ended.done(), w.ended.timed_out())),
     DeskCall("result", lambda w: w.ended.result()),
     DeskCall("progress", _progress),
     DeskCall("gather", lambda w: w.both_ended(w.work.gather)),
@@ -110,11 +112,11 @@ def check_desk(w: Desk, helper: Helper) -> None:
     w.end_soon()
     if w.supervisor._threads is not None:
         helper.ask(w.close)
-    assert not _serving(), "a thread of the supervisor has not ended"
+    assert not serving(), "a thread of the supervisor has not ended"
     assert w.registry.list_operations(terminal=False) == [], "work has not ended"
     # The supervisor can be opened again.
     helper.ask(lambda: _used(w))
-    assert not _serving()
+    assert not serving()
     w.registry.close()
 
 
@@ -137,7 +139,7 @@ def _used(w: Desk) -> None:
         assert isinstance(work.start(_nothing).result(DEADLINE_SECONDS), Completed)
 
 
-def _serving() -> bool:
+def serving() -> bool:
     """Return whether a thread of a supervisor is alive, after a moment in which it may end."""
     for each in threading.enumerate():
         if each.name == _THREAD:

@@ -47,10 +47,11 @@ class _Call(Generic[T]):
     future: OperationFuture[T] = attrs.field(factory=OperationFuture)
     values: list[T] = attrs.field(factory=list)
     error: BaseException | None = None
+    has_begun: bool = False
 
     def run(self) -> T | None:
         """Run the function in a thread; return the value to be recorded."""
-        if not self.future.set_running_or_notify_cancel():
+        if not self._begin():
             raise CancelledError
         try:
             value = self.function()
@@ -60,10 +61,20 @@ class _Call(Generic[T]):
         self.values.append(value)
         return value if self.records_results else None
 
+    def _begin(self) -> bool:
+        """Return whether the future runs; those who wait for a cancelled one are told once."""
+        if self.future.running():
+            return True
+        if self.has_begun:
+            return False
+        self.has_begun = True
+        return self.future.set_running_or_notify_cancel()
+
     def end(self, operation: ThreadOperation) -> None:
         """Set the result of the future when the end is recorded. Called in any thread."""
         try:
-            if not self.future.running() and not self.future.set_running_or_notify_cancel():
+            # A wait may call back more than once.
+            if not self._begin():
                 return
             error = self._error_of(operation)
             if error is None:
@@ -71,7 +82,7 @@ class _Call(Generic[T]):
             else:
                 self.future.set_exception(error)
         except InvalidStateError:
-            # A wait may call back more than once, and the future was done the first time.
+            # Another thread was called back at the same time.
             return
 
     def _error_of(self, operation: ThreadOperation) -> BaseException | None:
@@ -111,10 +122,16 @@ class OperationExecutor(Executor):
             max_workers = min(32, (os.cpu_count() or 1) + 4)
         self._supervisor = Supervisor(registry, max_running=max_workers, source=source)
         self._records_results = records_results
-        self._threads = self._supervisor.__enter__()
         self._lock = owned_lock()
         self._pending: set[Future[object]] = set()
         self._closing: threading.Thread | None = None
+        try:
+            self._threads = self._supervisor.__enter__()
+        except BaseException as error:
+            # Between its opening and its being known here, an interrupt would leave it open.
+            if self._supervisor._threads is not None:
+                self._supervisor.__exit__(type(error), error, error.__traceback__)
+            raise
 
     def submit(
         self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs

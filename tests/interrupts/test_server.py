@@ -1,0 +1,53 @@
+"""Calls of a registry on a server that are interrupted; each world has a registry of its own."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+from opslifecycle import Store
+
+from tests.interrupts import trying
+from tests.interrupts.calls import CALLS
+from tests.interrupts.checking import Helper
+from tests.interrupts.examinations import opened
+from tests.interrupts.trying import MakeStores
+from tests.postgres.databases import Database
+from tests.scale import whole_or
+
+_CALLS = {each.name: each for each in CALLS if each.name in ("register", "complete", "close")}
+
+
+@pytest.fixture
+def make(postgres: Database) -> MakeStores:
+    numbers = itertools.count()
+
+    def make() -> tuple[Store, Callable[[], Store]]:
+        name = f"r{next(numbers)}"
+        return postgres.store(name), partial(postgres.store, name)
+
+    return make
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", _CALLS)
+def test_a_call_of_a_registry_on_a_server(make: MakeStores, name: str) -> None:
+    step = whole_or(7, 61)
+    assert trying.with_a_store(_CALLS[name], make, Helper(), step) > 20
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_opening_of_a_registry_on_a_server(make: MakeStores) -> None:
+    assert trying.opening(opened, make, whole_or(23, 499)) > 20
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_commit_on_a_server(make: MakeStores) -> None:
+    assert trying.commit(make, whole_or(7, 61)) > 20
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_opening_of_an_older_version_on_a_server(make: MakeStores) -> None:
+    assert trying.migration(make, whole_or(23, 499)) > 20

@@ -1,0 +1,64 @@
+"""Every public call is interrupted, or said to be left out: the list is computed."""
+
+from __future__ import annotations
+
+import logging
+from types import CodeType, FrameType
+from typing import Any
+
+import pytest
+from opslifecycle import Registry
+
+from tests.interrupts import surface
+from tests.interrupts.checking import Helper
+from tests.interrupts.examinations import examinations, folder_for_stores
+from tests.interrupts.injecting import OURS, Injection
+from tests.interrupts.surface import NOT_EXAMINED, is_left_out, public_calls
+
+#: More than any call has, so that none is interrupted.
+_NEVER = 10**9
+
+
+@pytest.fixture(scope="module")
+def entered() -> set[CodeType]:
+    """The code of every function that an examination calls, in the thread that it interrupts."""
+    found: set[CodeType] = set()
+    real = Injection._enter
+
+    def enter(self: Injection, frame: FrameType, event: str, argument: Any) -> Any:
+        if frame.f_code.co_filename.startswith(tuple(OURS)):
+            found.add(frame.f_code)
+        return real(self, frame, event, argument)
+
+    with pytest.MonkeyPatch.context() as patch, folder_for_stores() as folder:
+        patch.setattr(Injection, "_enter", enter)
+        # Deliveries that are refused would be logged thousands of times.
+        patch.setattr(logging.getLogger("opslifecycle"), "disabled", True)
+        for _, examine in examinations(folder, Helper()):
+            examine(_NEVER, first=_NEVER)
+    return found
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_every_public_call_is_interrupted_or_left_out(entered: set[CodeType]) -> None:
+    calls = public_calls()
+    assert len(calls) > 150
+    missing = [name for name, code in calls.items() if code not in entered]
+    assert [each for each in missing if not is_left_out(each)] == []
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_is_left_out_is_a_call_that_is_not_interrupted(entered: set[CodeType]) -> None:
+    missing = [name for name, code in public_calls().items() if code not in entered]
+    for pattern in NOT_EXAMINED:
+        assert any(each.startswith(pattern) for each in missing), pattern
+
+
+def test_a_new_public_call_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forgotten(self: Registry) -> None:
+        """Do what no examination does."""
+
+    monkeypatch.setattr(surface, "OURS", [*OURS, __file__])
+    monkeypatch.setattr(Registry, "forgotten", forgotten, raising=False)
+    assert surface.public_calls()["Registry.forgotten"] is forgotten.__code__
+    assert not is_left_out("Registry.forgotten")
