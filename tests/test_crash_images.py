@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from opslifecycle.stores.sqlite import log_index
 from opslifecycle.stores.sqlite import store as sqlite_store
 
 from tests.builders import result, spec
+from tests.scale import whole_or
 from tests.support.crash_images import Image, images, lay
 from tests.support.files import Files, Operation
 
@@ -114,8 +116,9 @@ def compact_early(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def opened(recording: Recording, folder: Path) -> Iterator[bool]:
-    """Open every image; yields whether it holds what was acknowledged, and nothing invented."""
-    for done, image in images(recording.base, recording.operations):
+    """Open every image, or some; yields whether it holds what was acknowledged, and no more."""
+    every = images(recording.base, recording.operations)
+    for done, image in islice(every, 0, None, whole_or(1, 3)):
         try:
             recording.verify(done, lay(image, recording.path, folder))
         except (AssertionError, PersistenceError):
@@ -131,7 +134,7 @@ def test_no_power_cut_loses_what_was_acknowledged(tmp_path: Path) -> None:
     folder = tmp_path / "image"
     folder.mkdir()
     found = list(opened(Recording(tmp_path / "store.db", "power"), folder))
-    assert len(found) > 300
+    assert len(found) > whole_or(300, 100)
     assert all(found)
 
 

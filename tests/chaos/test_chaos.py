@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(
 
 SEED = 20261126
 SHORT = Limits(lock_max=3.0, stop_max=2.0, full_max=1.0, calm_max=0.4)
-LIBRARY_SECONDS, BATCH_SECONDS = whole_or(8, 5), whole_or(4, 3)
+LIBRARY_SECONDS, BATCH_SECONDS = whole_or(8, 3), whole_or(4, 2)
 
 
 def told(findings: Findings) -> str:

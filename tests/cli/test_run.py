@@ -292,7 +292,9 @@ class TestInput:
 class TestGroups:
     STUBBORN = "trap '' TERM; (trap '' TERM; {sleep}; :) & touch {ready}; {sleep}; wait"
 
-    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    @pytest.mark.parametrize(
+        "number", [pytest.param(signal.SIGINT, marks=pytest.mark.nightly), signal.SIGTERM]
+    )
     def test_an_interrupt_leaves_nothing_running(
         self, tmp_path: Path, number: signal.Signals
     ) -> None:
@@ -403,6 +405,7 @@ class TestMistakes:
         assert "rror: " in done.stderr
 
 
+@pytest.mark.nightly
 def test_the_example_completes(tmp_path: Path) -> None:
     root = Path(__file__).parents[2]
     done = run("examples/batch.yaml", cwd=root)

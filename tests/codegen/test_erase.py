@@ -212,6 +212,7 @@ def test_the_interpreter_erases_only_what_has_ended() -> None:
     assert erased.rows == ended.rows != ()
 
 
+@pytest.mark.nightly
 def test_the_formulas_lead_to_as_many_states_as_the_search() -> None:
     scenario = small()
     found = Search(scenario, NOTHING_SWAPPED).run()

@@ -218,7 +218,7 @@ tests_ = st.recursive(
 )
 
 
-@settings(max_examples=whole_or(300, 100))
+@settings(max_examples=whole_or(300, 50))
 @given(st.lists(tests_, max_size=3), terms, terms, numbers, numbers, numbers, st.integers(-9, 9))
 def test_whatever_can_happen_is_inside(
     tests: list[str], value: str, after: str, a: int, b: int, c: int, s: int

@@ -328,6 +328,7 @@ def test_a_search_tries_a_parameter_that_rules_compare_only_as_a_field() -> None
     assert "gate.most" not in {each.name for each in scenario.bounds}
 
 
+@pytest.mark.nightly
 def test_a_search_goes_on_from_a_counter_that_starts_high() -> None:
     """The bound of a number is some steps beyond its initial value: else nothing is reached."""
     field = "registry:\n  made: {{type: int, initial: '{}', summary: How many.}}\n\nerrors:\n"

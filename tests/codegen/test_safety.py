@@ -426,7 +426,7 @@ _TABLE = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=whole_or(150, 50))
+@settings(max_examples=whole_or(150, 25))
 @given(_TABLE | _VALUES)
 def test_any_table_is_a_configuration_or_one_error(
     tmp_path_factory: pytest.TempPathFactory, table: object

@@ -13,7 +13,10 @@ from opslifecycle_codegen.modelcheck.search import Search
 MACHINES = Path(__file__).parents[2] / "machine"
 
 
-@pytest.mark.parametrize("machine", ["a2a_push_config", "a2a_task", "mcp_task"])
+@pytest.mark.parametrize(
+    "machine",
+    ["a2a_push_config", pytest.param("a2a_task", marks=pytest.mark.nightly), "mcp_task"],
+)
 def test_no_property_is_broken_in_any_state(machine: str) -> None:
     source = MACHINES / f"{machine}.yaml"
     program = program_of(source.read_bytes(), source.name)

@@ -22,7 +22,7 @@ from tests.schedules import scenarios
 from tests.schedules.exploring import Scenario, ScenarioError, explore, replay, sample
 from tests.schedules.scheduling import Schedule, ScheduleError
 
-DISTURBANCES, SEEDS = whole_or(2, 1), range(100)
+DISTURBANCES, SEEDS = whole_or(2, 1), range(whole_or(100, 40))
 
 
 @pytest.mark.parametrize("scenario", scenarios.SCENARIOS, ids=lambda each: each.__name__)

@@ -20,10 +20,13 @@ from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 DEADLINE_SECONDS = 120
+#: Of packages that import their modules when these are needed, the modules.
 _IMPORTED = [
-    "tests.support.warm", "opslifecycle.cli.group", "opslifecycle.stores.postgres",
-    "opslifecycle.stores.sqlite", "opslifecycle.work", "opslifecycle_codegen.cli.main", "cattrs",
-    "mypy.main", "pytest",
+    "tests.support.warm", "opslifecycle.cli.run", "opslifecycle.cli.running.execution",
+    "opslifecycle.cli.streams", "opslifecycle.cli.tables", "opslifecycle.inspection.feed",
+    "opslifecycle.stores.postgres.store", "opslifecycle.stores.sqlite.reader",
+    "opslifecycle.stores.sqlite.store", "opslifecycle.work", "opslifecycle_codegen.cli.main",
+    "cattrs", "mypy.main", "pytest",
 ]  # fmt: skip
 
 

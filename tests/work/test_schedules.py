@@ -46,7 +46,7 @@ from tests.schedules.scenarios import TurnsStore
 from tests.schedules.scheduling import Schedule
 from tests.support.audit import Audit
 
-DISTURBANCES, SEEDS = whole_or(2, 1), range(100)
+DISTURBANCES, SEEDS = whole_or(2, 1), range(whole_or(100, 40))
 
 
 class World:
