@@ -23,6 +23,7 @@ class Pool:
     registry: Registry
     executor: OperationExecutor | None = None
     may_end: threading.Event = field(factory=threading.Event)
+    begun: threading.Event = field(factory=threading.Event)
     waits: Any = None
     behind: Any = None
 
@@ -30,11 +31,17 @@ class Pool:
         """Make the executor."""
         self.executor = OperationExecutor(self.registry, 1)
 
+    def wait(self) -> None:
+        """Wait until it may end; the first call."""
+        self.begun.set()
+        self.may_end.wait(DEADLINE_SECONDS)
+
     def fill(self) -> None:
         """Submit the two calls."""
         self.open()
         assert self.executor is not None
-        self.waits = self.executor.submit(self.may_end.wait, DEADLINE_SECONDS)
+        self.waits = self.executor.submit(self.wait)
+        assert self.begun.wait(DEADLINE_SECONDS)
         self.behind = self.executor.submit(_nothing)
 
 
@@ -61,8 +68,14 @@ def _shut_down(w: Pool, *, cancelling: bool) -> None:
     _of(w).shutdown(cancel_futures=cancelling)
 
 
+def _begin(w: Pool) -> None:
+    w.open()
+    _of(w).submit(_nothing)
+
+
 POOL_CALLS = [
     PoolCall("open", lambda w: w.open(), opens=True),
+    PoolCall("open_and_submit", _begin, opens=True),
     PoolCall("submit", lambda w: _of(w).submit(_nothing)),
     PoolCall("cancel", lambda w: w.behind.cancel()),
     PoolCall("shutdown", lambda w: _shut_down(w, cancelling=False)),

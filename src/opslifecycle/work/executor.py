@@ -15,7 +15,7 @@ from opslifecycle.locks import hold, owned_lock
 from opslifecycle.work.arguments import name_of
 from opslifecycle.work.errors import OperationEndedError
 from opslifecycle.work.supervisor import Supervisor
-from opslifecycle.work.threads import ThreadOperation
+from opslifecycle.work.threads import ThreadOperation, ThreadSupervisor
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -125,13 +125,18 @@ class OperationExecutor(Executor):
         self._lock = owned_lock()
         self._pending: set[Future[object]] = set()
         self._closing: threading.Thread | None = None
-        try:
-            self._threads = self._supervisor.__enter__()
-        except BaseException as error:
-            # Between its opening and its being known here, an interrupt would leave it open.
-            if self._supervisor._threads is not None:
-                self._supervisor.__exit__(type(error), error, error.__traceback__)
-            raise
+
+    def _open(self) -> ThreadSupervisor:
+        """Return the supervisor for threads, which the first call opens; called with the lock.
+
+        The constructor starts nothing: an interrupt at its end would leave that to nobody.
+        """
+        if self._closing is not None:
+            raise RuntimeError("cannot schedule new futures after shutdown")
+        supervisor = self._supervisor
+        # An interrupt may have come between its opening and its being known here.
+        threads = supervisor._threads if supervisor._block is not None else None
+        return supervisor.__enter__() if threads is None else threads
 
     def submit(
         self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
@@ -142,11 +147,10 @@ class OperationExecutor(Executor):
             RuntimeError: The executor is shut down.
             PersistenceError: The operation could not be registered.
         """
-        if self._closing is not None:
-            raise RuntimeError("cannot schedule new futures after shutdown")
+        threads = hold(self._lock, self._open)
         call = _Call(partial(fn, *args, **kwargs), self._records_results)
-        operation = self._threads.start(call.run, name=name_of(fn))
-        call.future._end_operation = lambda: self._threads._submit(
+        operation = threads.start(call.run, name=name_of(fn))
+        call.future._end_operation = lambda: threads._submit(
             operation._operation.cancel("its future was cancelled")
         )
         self._note(call.future)
@@ -178,10 +182,12 @@ class OperationExecutor(Executor):
 
     def _refuse_calls(self) -> threading.Thread:
         if self._closing is None:
-            self._closing = threading.Thread(
-                target=self._supervisor.__exit__, args=(None, None, None)
-            )
+            self._closing = threading.Thread(target=self._close)
         return self._closing
+
+    def _close(self) -> None:
+        if self._supervisor._threads is not None:
+            self._supervisor.__exit__(None, None, None)
 
 
 def _start(thread: threading.Thread) -> None:
