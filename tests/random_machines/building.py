@@ -82,6 +82,8 @@ class Builder:
             tree["ids"][name] = {"summary": words.text()}
         for _ in range(pick.integer(0, 2)):
             self._closed_set()
+        if self.newest.chance(30):
+            self._collections()
         for _ in range(pick.integer(0, 2)):
             name = words.type()
             fields = {words.name(): self.type(optional=25) for _ in range(pick.integer(1, 3))}
@@ -122,6 +124,23 @@ class Builder:
             ])  # fmt: skip
             self.shapes.texts[name] = limits.get("example", "it")
             declared = {"summary": self.words.text(), "type": "str", **limits}
+            self.tree.setdefault("types", {})[name] = declared
+
+    def _collections(self) -> None:
+        """Lists of what may be in one, and sets of the members of a closed set."""
+        shapes, newest = self.shapes, self.newest
+        among = ["int", "str", "bool", self.id, *shapes.ids, *shapes.enums, *shapes.numbers,
+                 *shapes.texts, *shapes.decimals, *shapes.moments, *shapes.binary]  # fmt: skip
+        for _ in range(newest.integer(1, 2)):
+            name, element = self.words.type(), newest.one(among)
+            declared: Tree = {"summary": self.words.text(), "type": f"list[{element}]"}
+            if shapes.enums and newest.chance(60):
+                element = newest.one(list(shapes.enums))
+                declared["type"] = f"frozenset[{element}]"
+                shapes.sets[name] = element
+            else:
+                declared["max_length"] = newest.integer(1, 4)
+                shapes.lists[name] = element
             self.tree.setdefault("types", {})[name] = declared
 
     def _closed_set(self) -> None:
@@ -268,7 +287,7 @@ class Builder:
             ("closed set", shapes.enums), ("value", shapes.records), ("union", shapes.unions),
             ("id", [*shapes.ids, self.id]), ("int with a range", shapes.numbers),
             ("str with limits", shapes.texts), ("Decimal", shapes.decimals),
-            ("bytes", shapes.binary),
+            ("bytes", shapes.binary), ("list", shapes.lists), ("frozenset", shapes.sets),
         ):  # fmt: skip
             if name in names:
                 return kind

@@ -22,6 +22,7 @@ FEATURES = [
     "field: id",
     "field: optional", "field: str", "field: str with limits", "id: with a pattern",
     "id: an int", "id: an int of records", "field: Decimal", "field: bytes",
+    "field: list", "field: frozenset",
     "field: union", "field: value", "group", "guard",
     "guard with a parameter",
     "guard of create", "idempotent in", "initial value: constant",
@@ -59,7 +60,8 @@ FEATURES = [
     "optional command", "optional method", "recovered as", "view field: json",
     *(f"expression: {form}" for form in (
         "%", "*", "+", "-", "//", "and", "comparison", "conditional", "is a variant",
-        "Decimal", "datetime", "len", "part of a text", "membership", "min", "timedelta",
+        "Decimal", "collection", "datetime", "len", "part of a text", "membership", "min",
+        "timedelta",
         "narrowing", "not", "or", "variant",
     )),
 ]  # fmt: skip

@@ -39,6 +39,10 @@ class Shapes:
     #: Bytes, which no literal has.
     binary: list[str] = field(factory=list)
 
+    #: Lists and sets, each with the type of its elements.
+    lists: dict[str, str] = field(factory=dict)
+    sets: dict[str, str] = field(factory=dict)
+
     #: Whether rules may read lengths and parts of texts.
     measured: bool = False
 
@@ -56,6 +60,8 @@ class Shapes:
             *self.moments,
             *self.decimals,
             *self.binary,
+            *self.lists,
+            *self.sets,
         ]
 
     def fields(self, type: str) -> Mapping[str, str]:
@@ -118,6 +124,8 @@ class Expressions:
             found += self._moments(type, scope)
         if type in self._shapes.decimals:
             found += self._decimals(type, scope)
+        if type in self._shapes.lists or type in self._shapes.sets:
+            found += self._collections(type, scope)
         if type in self._shapes.texts:
             found.append(repr(self._shapes.texts[type]))
         found += [f"{type}.{member}" for member in self._shapes.enums.get(type, [])]
@@ -129,7 +137,9 @@ class Expressions:
 
     def _sized(self, scope: Scope) -> list[str]:
         """Paths of what has a length."""
-        return self._of(scope, "str", *self._shapes.texts, *self._shapes.binary)
+        shapes = self._shapes
+        several = [*shapes.lists, *shapes.sets]
+        return self._of(scope, "str", *shapes.texts, *shapes.binary, *several)
 
     def _parts(self, scope: Scope) -> Iterator[str]:
         """Tests of what a text is made of."""
@@ -144,6 +154,31 @@ class Expressions:
         if sized:
             operator = self._apart.one(["<", "==", "!=", ">="])
             yield f"len({self._apart.one(sized)}) {operator} {self._apart.integer(0, 3)}"
+
+    def _collections(self, type: str, scope: Scope) -> list[str]:
+        """Collections: listed ones, and what is joined of others."""
+        shapes, known = self._shapes, self._of(scope, type)
+        self.used.add("expression: collection")
+        if type in shapes.sets:
+            members = [f"{shapes.sets[type]}.{word}" for word in shapes.enums[shapes.sets[type]]]
+            one = self._apart.one(members)
+            found = ["frozenset()", f"{{{one}}}"]
+            found += [f"{each} {self._apart.one(['|', '&', '-'])} {{{one}}}" for each in known]
+            return found + [f"{each} - {other}" for each in known for other in known]
+        element = self.value(shapes.lists[type], scope, 0)
+        inside = "" if element is None else element
+        found = ["[]", f"[{inside}]", *(f"{each} + [{inside}]" for each in known)]
+        return found + [f"{each} + {other}" for each in known for other in known]
+
+    def _elements(self, scope: Scope) -> Iterator[str]:
+        """Tests of what is in collections."""
+        for names in (self._shapes.lists, self._shapes.sets):
+            for path in self._of(scope, *names)[:2]:
+                type = dict(self.paths(scope))[path]
+                element = self.value(names[type], scope, 0)
+                if element is not None:
+                    yield f"{element} {self._apart.one(['in', 'not in'])} {path}"
+                yield f"{path} == {self._apart.one(self._of(scope, type))}"
 
     def _moments(self, type: str, scope: Scope) -> list[str]:
         """Times or durations: a literal of each, and what is computed of others."""
@@ -269,6 +304,7 @@ class Expressions:
         texts = self._of(scope, "str")
         if texts:
             yield f"{pick.one(texts)} == {pick.one([*texts, repr('x')])}"
+        yield from self._elements(scope)
         if shapes.measured:
             yield from self._parts(scope)
         unions = [(p, t) for p, t in self.paths(scope) if t in shapes.unions]

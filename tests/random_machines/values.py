@@ -11,10 +11,13 @@ from typing import Any
 
 from opslifecycle import OpsLifecycleError
 from opslifecycle.values.identifiers import Identifier, IntIdentifier
+from opslifecycle.values.several import members_of
 from opslifecycle_codegen.ir.moments import microseconds_of
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.public_names import public_names
+from opslifecycle_codegen.ir.several import LIST, SET, element_of
 from opslifecycle_codegen.ir.types import Type
+from opslifecycle_codegen.modelcheck.state import Several
 
 _TEXTS = ["x", "", 'a "b" \\ {c} \U0001f600\n']
 _COUNTS = [0, 1, 2, 5]
@@ -61,6 +64,10 @@ class Values:
             return str.__str__(value)
         if isinstance(value, IntIdentifier):
             return str(value)
+        if isinstance(value, frozenset):
+            return Several(members_of(value))
+        if type(value) is tuple:
+            return Several(map(self.plain, value))
         record = self._symbols.records.get(type(value).__name__)
         if record is not None:
             fields = tuple(self.plain(getattr(value, name)) for name in record.fields)
@@ -81,6 +88,13 @@ class Values:
             least, most = type.range
             among = sorted({least, most, *(n for n in (0, 1) if least <= n <= most)})
             return among[number % len(among)]
+        if type.kind == LIST and type.inner is not None:
+            most = (type.limits and type.limits.max_length) or 0
+            length = min([0, 1, most][number % 3], most)
+            return tuple(self.sample(type.inner, number + place) for place in range(length))
+        if type.kind == SET:
+            members = list(getattr(self._package, element_of(type).name))
+            return frozenset(each for at, each in enumerate(members) if number % 8 >> at & 1)
         if type.kind == "bytes":
             return [b"", b"\x00\xff", b"\"'\\"][number % 3]
         if type.kind == "decimal":

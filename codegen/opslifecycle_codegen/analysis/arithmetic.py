@@ -45,7 +45,9 @@ _RESULTS |= {
 _KINDS = {kind for pair in _RESULTS for kind in pair}
 
 
-def check_arithmetic(checker: Checker, node: ast.BinOp, scope: Scope) -> Expression:
+def check_arithmetic(
+    checker: Checker, node: ast.BinOp, left: Expression, scope: Scope
+) -> Expression:
     """Return the typed tree of a sum, a difference, a product, a quotient or a remainder."""
     operator = _OPERATORS.get(type(node.op))
     if operator is None:
@@ -53,7 +55,7 @@ def check_arithmetic(checker: Checker, node: ast.BinOp, scope: Scope) -> Express
         known = ", ".join(_OPERATORS.values())
         message = f"the arithmetic operators are {known}"
         raise checker.refuse(node, "expression-form", message, hint)
-    left, right = checker.check(node.left, scope), checker.check(node.right, scope)
+    right = checker.check(node.right, scope)
     if operator != "*" or FLOAT in (left.type, right.type):
         left = adapted(checker, node.left, left, right.type)
         right = adapted(checker, node.right, right, left.type)

@@ -16,8 +16,9 @@ from attrs import evolve
 from opslifecycle_codegen.analysis.arithmetic import check_arithmetic, check_negative
 from opslifecycle_codegen.analysis.calls import check_call
 from opslifecycle_codegen.analysis.decimals import adapted
+from opslifecycle_codegen.analysis.membership import check_membership
 from opslifecycle_codegen.analysis.missing import missing_field
-from opslifecycle_codegen.analysis.sized import part_of_text
+from opslifecycle_codegen.analysis.several import check_items, check_joined, is_empty_set
 from opslifecycle_codegen.base.diagnostics import Diagnostics, Location, nearest
 from opslifecycle_codegen.base.spellings import operator_hint
 from opslifecycle_codegen.ir import expr as nodes
@@ -32,7 +33,6 @@ from opslifecycle_codegen.ir.types import (
     INT,
     NONE,
     REGISTRY,
-    STATUSES,
     STR,
     UNKNOWN,
     Type,
@@ -133,6 +133,8 @@ class Checker:
             ast.IfExp: self._conditional,
             ast.Call: self._call,
             ast.Subscript: self._subscript,
+            ast.List: self._items,
+            ast.Set: self._items,
         }
         check = checks.get(type(node))
         if check is None:
@@ -153,7 +155,7 @@ class Checker:
         if binding is not None:
             return evolve(binding, type=scope.narrowed.get(node.id, binding.type))
         if wanted is not None and wanted.required.kind == "enum":
-            return self._member(node, node.id, wanted.required, scope)
+            return self.member(node, node.id, wanted.required, scope)
         if scope.symbols.type_named(node.id) is not None:
             message = f"{node.id} is a type, not a value"
             raise self.refuse(node, "wrong-type", message, f"a member is written {node.id}.member")
@@ -162,7 +164,8 @@ class Checker:
             hint = f"write \"'{node.id}'\" for the text, with both quotes; {hint}"
         raise self.refuse(node, "unknown-name", f"there is no {node.id!r} here", hint)
 
-    def _member(self, node: ast.expr, word: str, enum: Type, scope: Scope) -> Expression:
+    def member(self, node: ast.expr, word: str, enum: Type, scope: Scope) -> Expression:
+        """Return a member of a closed set by its word."""
         info = scope.symbols.enums[enum.name]
         if word not in info.members:
             hint = nearest(word, info.members)
@@ -174,7 +177,7 @@ class Checker:
         if isinstance(node.value, ast.Name) and node.value.id not in scope.names:
             enum = scope.symbols.type_named(node.value.id)
             if enum is not None and enum.kind == "enum":
-                return self._member(node, node.attr, enum, scope)
+                return self.member(node, node.attr, enum, scope)
         constant = scope.constants.get(path)
         if constant is not None:
             return evolve(constant, type=scope.narrowed.get(path, constant.type))
@@ -254,7 +257,15 @@ class Checker:
         return nodes.Not(BOOL, typed)
 
     def _arithmetic(self, node: ast.BinOp, scope: Scope, wanted: Type | None) -> Expression:
-        return check_arithmetic(self, node, scope)
+        left = self.check(node.left, scope, wanted if wanted and wanted.required.several else None)
+        if left.type.several:
+            return check_joined(self, node, left, scope)
+        if left.type == UNKNOWN:
+            return left
+        return check_arithmetic(self, node, left, scope)
+
+    def _items(self, node: ast.List | ast.Set, scope: Scope, wanted: Type | None) -> Expression:
+        return check_items(self, node, scope, wanted)
 
     def _conditional(self, node: ast.IfExp, scope: Scope, wanted: Type | None) -> Expression:
         test = self.check(node.test, scope)
@@ -270,6 +281,8 @@ class Checker:
         return nodes.Conditional(type, test, then, otherwise)
 
     def _call(self, node: ast.Call, scope: Scope, wanted: Type | None) -> Expression:
+        if is_empty_set(node):
+            return check_items(self, node, scope, wanted)
         return check_call(self, node, scope)
 
     def _subscript(self, node: ast.Subscript, scope: Scope, wanted: Type | None) -> Expression:
@@ -292,7 +305,7 @@ class Checker:
         if isinstance(node.ops[0], ast.Is | ast.IsNot | ast.In | ast.NotIn):
             if len(node.ops) > 1:
                 raise self.refuse(node, "expression-form", "`is` and `in` cannot be chained")
-            return self._membership(node, left, scope)
+            return check_membership(self, node, left, scope)
         operands, operators = [left], list[str]()
         for operator, operand in zip(node.ops, node.comparators, strict=True):
             spelled = _COMPARISONS.get(type(operator))
@@ -301,69 +314,19 @@ class Checker:
             right = adapted(self, operand, self.check(operand, scope, left.type), left.type)
             if not operators:
                 operands[0] = left = adapted(self, node.left, left, right.type)
-            self._comparable(operand, left.type, right.type, ordered=spelled not in ("==", "!="))
+            self.comparable(operand, left.type, right.type, ordered=spelled not in ("==", "!="))
             operands.append(right)
             operators.append(spelled)
             left = right
         return nodes.Compare(BOOL, tuple(operands), tuple(operators))
 
-    def _comparable(self, node: ast.expr, left: Type, right: Type, *, ordered: bool) -> None:
+    def comparable(self, node: ast.expr, left: Type, right: Type, *, ordered: bool) -> None:
+        """Report two operands that are never equal, or that have no order."""
         if ordered and not (left.ordered and right.ordered):
             odd = right if left.ordered else left
             raise self.refuse(node, "wrong-type", f"expected numbers to compare, found {odd}")
         if join(left, right) is None:
             raise self.refuse(node, "wrong-type", f"{left} is never equal to {right}")
-
-    def _membership(self, node: ast.Compare, left: Expression, scope: Scope) -> Expression:
-        operator, right = node.ops[0], node.comparators[0]
-        negated = isinstance(operator, ast.IsNot | ast.NotIn)
-        if isinstance(operator, ast.In | ast.NotIn):
-            return nodes.Among(BOOL, left, self._among(right, left, scope), negated)
-        if isinstance(right, ast.Constant) and right.value is None:
-            if not left.type.optional and left.type != NONE:
-                message = f"{ast.unparse(node.left)} is never None here"
-                rule = "always-true" if negated else "always-false"
-                raise self.refuse(node, rule, message)
-            return nodes.IsNone(BOOL, left, negated)
-        if isinstance(right, ast.Name):
-            named = scope.symbols.type_named(right.id)
-            if named is not None and named.kind in ("variant", "union"):
-                union = named if named.kind == "union" else named.inner
-                if left.type.required not in (union, named):
-                    message = f"{left.type} is never {right.id}"
-                    raise self.refuse(right, "wrong-type", message)
-                return nodes.IsVariant(BOOL, left, right.id, negated)
-        if left.type.required.kind != "enum":
-            message = f"expected None, a variant or a member after `is`, with {left.type} before it"
-            raise self.refuse(right, "wrong-type", message)
-        member = self.check(right, scope, left.type.required)
-        self._comparable(right, left.type, member.type, ordered=False)
-        return nodes.IsMember(BOOL, left, member, negated)
-
-    def _among(
-        self, node: ast.expr, left: Expression, scope: Scope
-    ) -> Expression | tuple[Expression, ...]:
-        if isinstance(node, ast.List | ast.Tuple):
-            items = [
-                adapted(self, item, self.check(item, scope, left.type), left.type)
-                for item in node.elts
-            ]
-            for item, typed in zip(node.elts, items, strict=True):
-                self._comparable(item, left.type, typed.type, ordered=False)
-            return tuple(items)
-        if isinstance(node, ast.Name) and node.id not in scope.names:
-            group = scope.symbols.status_groups.get(node.id)
-            if group is not None and left.type.required == scope.symbols.status_type:
-                return tuple(self._member(node, each, left.type.required, scope) for each in group)
-        right = self.check(node, scope)
-        if right.type == STATUSES and left.type == scope.symbols.status_type:
-            return right
-        if right.type.kind == left.type.kind == "str":
-            return part_of_text(self, node, left, right)
-        inner = right.type.inner if right.type.kind == "collection" else None
-        if inner is None or not fits(left.type, inner):
-            raise self.refuse(node, "wrong-type", f"{left.type} cannot be in {right.type}")
-        return right
 
     # Narrowing ----------------------------------------------------------------------------------
 

@@ -31,6 +31,8 @@ from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression, negation
 from opslifecycle_codegen.ir.notation import notation
 from opslifecycle_codegen.ir.program import Assignment, Bulk, Check, Command, EndStep, Program
+from opslifecycle_codegen.ir.several import LIST, list_length
+from opslifecycle_codegen.ir.sized import length_of
 from opslifecycle_codegen.ir.times import NOW, TIME_END, tells_time
 from opslifecycle_codegen.ir.types import (
     BOOL,
@@ -380,4 +382,6 @@ class _Finder:
 
 
 def _set(state: State, target: Expression, value: Expression) -> State:
+    if target.type.kind == LIST:
+        return state.after(length_of(target), list_length(value))
     return state.after(target, value) if target.type.required.integral else state.forgetting(target)

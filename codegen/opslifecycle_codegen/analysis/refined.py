@@ -50,7 +50,32 @@ def refined_types(
 ) -> dict[str, Type]:
     """Return the declared scalar types by their names; report what makes no sense."""
     resolver = _Refined(diagnostics)
-    return {str(name): resolver.resolve(name, each) for name, each in declared.items()}
+    return {
+        str(name): resolver.resolve(name, each)
+        for name, each in declared.items()
+        if not each.type.strip().endswith("]")
+    }
+
+
+def given_limits(declared: type_model.RefinedType) -> dict[str, Text]:
+    """Return the limits that a declared type gives, by their keys."""
+    found = {
+        field.name: getattr(declared, field.name)
+        for field in fields(type_model.RefinedType)
+        if field.name not in _NO_LIMITS
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def integer_of(text: Text | None, diagnostics: Diagnostics) -> int | None:
+    """Return an integer of the file; None, with an error reported, for what is none."""
+    if text is None:
+        return None
+    if not _INTEGER.fullmatch(text) or not INT_MIN <= int(text) <= INT_MAX:
+        message = f"expected an integer from {INT_MIN} to {INT_MAX}, found {str(text)[:60]!r}"
+        diagnostics.add(text.mark, "wrong-type", message)
+        return None
+    return int(text)
 
 
 def id_limits(
@@ -140,7 +165,7 @@ class _Refined:
             hint = nearest(kind, _KEYS) or f"a type with limits is one of {', '.join(_KEYS)}"
             self._diagnostics.add(declared.type.mark, "unknown-type", message, hint)
             return SCALARS.get(kind, Type("unknown"))
-        given = self._given(declared)
+        given = given_limits(declared)
         for key, value in given.items():
             if key not in known:
                 message = f"the type {kind} has no {key}"
@@ -156,14 +181,6 @@ class _Refined:
             return Type(kind, str(name), limits=self._bytes(name, declared))
         limits = self._range(name, declared) if kind == "int" else self._text(declared)
         return Type(kind, str(name), limits=limits)
-
-    def _given(self, declared: type_model.RefinedType) -> dict[str, Text]:
-        found = {
-            field.name: getattr(declared, field.name)
-            for field in fields(type_model.RefinedType)
-            if field.name not in _NO_LIMITS
-        }
-        return {name: value for name, value in found.items() if value is not None}
 
     def _range(self, name: TypeName, declared: type_model.RefinedType) -> Limits:
         minimum, maximum = self._integer(declared.minimum), self._integer(declared.maximum)
@@ -241,10 +258,4 @@ class _Refined:
         return limits
 
     def _integer(self, text: Text | None) -> int | None:
-        if text is None:
-            return None
-        if not _INTEGER.fullmatch(text) or not INT_MIN <= int(text) <= INT_MAX:
-            message = f"expected an integer from {INT_MIN} to {INT_MAX}, found {str(text)[:60]!r}"
-            self._diagnostics.add(text.mark, "wrong-type", message)
-            return None
-        return int(text)
+        return integer_of(text, self._diagnostics)

@@ -9,6 +9,7 @@ import attrs
 from opslifecycle_codegen.analysis.milestones import check_milestones
 from opslifecycle_codegen.analysis.refined import id_limits, refined_types
 from opslifecycle_codegen.analysis.resolve_values import resolve_values
+from opslifecycle_codegen.analysis.several_types import several_types
 from opslifecycle_codegen.analysis.transitions import ACTION, field_name
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.base.spellings import key_hint, type_hint
@@ -67,6 +68,7 @@ class Resolver:
         symbols.id_forms = id_limits(machine.ids, self._diagnostics)
         symbols.refined = refined_types(machine.types, self._diagnostics)
         self._declare_enum_names()
+        symbols.refined |= several_types(machine, symbols, self._diagnostics)
         resolve_values(self._machine, symbols, self.type_of, self._diagnostics)
         self._enums()
         self._statuses()

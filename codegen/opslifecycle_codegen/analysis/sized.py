@@ -24,7 +24,8 @@ def check_length(checker: Checker, node: ast.Call, scope: Scope) -> Expression:
     value = _required(checker, node.args[0], scope)
     if value.type.kind not in (*SIZED, "unknown"):
         message = f"{value.type} has no length"
-        raise checker.refuse(node.args[0], "wrong-type", message, "a text and bytes have one")
+        hint = "texts, bytes and collections have one"
+        raise checker.refuse(node.args[0], "wrong-type", message, hint)
     return length_of(value)
 
 

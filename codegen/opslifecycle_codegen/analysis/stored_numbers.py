@@ -9,6 +9,7 @@ from attrs import evolve, frozen
 from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression, negation
 from opslifecycle_codegen.ir.notation import notation
+from opslifecycle_codegen.ir.several import LIST, Items, list_length
 from opslifecycle_codegen.ir.symbols import Symbols
 from opslifecycle_codegen.ir.types import DATETIME, FLOAT, INT, Limits, Type
 
@@ -56,16 +57,29 @@ def _stored(tree: Expression, wanted: Type, place: str, symbols: Symbols) -> Ite
             # The result is one of them, which may be an integer.
             for operand in operands:
                 yield from _stored(operand, wanted, place, symbols)
+        case Items(elements=elements) if wanted.required.inner is not None:
+            for element in elements:
+                yield from _stored(element, wanted.required.inner, place, symbols)
+            yield from _long(tree, wanted, place)
         case nodes.Literal(value=None):
             pass
         case _:
             inner = wanted.required
+            yield from _long(tree, wanted, place)
             if inner == FLOAT and tree.type.required.kind == INT.kind:
                 inner = _OF_A_FLOAT
             if inner.kind in ("int", "timedelta", "decimal") or (
                 inner == FLOAT and _computes(tree)
             ):
                 yield Made(place, tree, inner)
+
+
+def _long(tree: Expression, wanted: Type, place: str) -> Iterator[Made]:
+    """Yield the length of a list, which has to be one that the type allows."""
+    type = wanted.required
+    if type.kind == LIST and type.limits is not None:
+        limits = Limits(0, type.limits.max_length)
+        yield Made(f"len({place})", list_length(tree), Type("int", limits=limits))
 
 
 def _computes(tree: Expression) -> bool:

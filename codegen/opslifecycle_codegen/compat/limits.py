@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 
+from opslifecycle_codegen.ir.several import LIST
 from opslifecycle_codegen.ir.types import Limits, Type
 
 _SPELLED = re.compile(r"(\w+)(?:\((.*)\))?", re.DOTALL)
+#: A list, whose elements may have any spelling. Sets differ by their elements alone.
+_SEVERAL = re.compile(r"list of at most (\d+): (.*)", re.DOTALL)
 _LIMIT = re.compile(r"(\w+)=(-?\d+)")
 #: Behind the type of a field that data may leave out, because it has a default.
 ABSENT = " | absent"
@@ -16,6 +19,10 @@ def spelled(type: Type) -> str:
     """Return a type as a lock spells it: what its values are, whatever it is called."""
     if type.optional:
         return f"{spelled(type.required)} | None"
+    if type.several and type.inner is not None:
+        limits = type.limits if type.kind == LIST else None
+        most = f" of at most {limits.max_length}" if limits is not None else ""
+        return f"{type.kind}{most}: {spelled(type.inner)}"
     if type.limits is None:
         return str(type)
     limits = type.limits
@@ -31,6 +38,8 @@ def bare(type: Type) -> str:
     """Return a type without its limits, as readers of a view see it."""
     if type.optional:
         return f"{bare(type.required)} | None"
+    if type.several and type.inner is not None:
+        return f"{type.kind}[{bare(type.inner)}]"
     return type.kind if type.limits is not None else str(type)
 
 
@@ -39,6 +48,10 @@ def widens(old: str, new: str) -> bool:
     for suffix in (ABSENT, " | None"):
         if new.endswith(suffix):
             new, old = new.removesuffix(suffix), old.removesuffix(suffix)
+    several = [_SEVERAL.fullmatch(each) for each in (old, new)]
+    if several[0] is not None and several[1] is not None:
+        (length, inner), (longer, wider) = (each.groups() for each in several if each is not None)
+        return int(length) <= int(longer) and widens(inner, wider)
     before, after = _read(old), _read(new)
     if before is None or after is None or before.kind != after.kind:
         return old == new

@@ -14,6 +14,7 @@ _NAMES = (
     "classmethod",
     "dict",
     "float",
+    "frozenset",
     "int",
     "list",
     "object",

@@ -11,6 +11,8 @@ import re
 from attrs import frozen
 
 from opslifecycle_codegen.emit import layout
+from opslifecycle_codegen.emit.code import Code
+from opslifecycle_codegen.ir.several import LIST, SET
 from opslifecycle_codegen.ir.symbols import FieldInfo, RecordInfo, Symbols, UnionInfo, snake
 from opslifecycle_codegen.ir.types import Type
 
@@ -71,6 +73,8 @@ class JsonTexts:
             return [f"{{_rt.microseconds({code})}}"]
         if type.kind == "foreign":
             return [f"{{_rt.encoded({code})}}"]
+        if type.kind == SET:
+            return [f"{{_rt.frozenset_text({code})}}"]
         if type.kind == "enum":
             return [f'"{{{code}.wire}}"']
         return [f"{{{self.function(type)}({code})}}"]
@@ -80,13 +84,22 @@ class JsonTexts:
         name = f"_{snake(type.name)}_text"
         if name not in self._functions:
             symbols = self._symbols
-            if type.name in symbols.unions:
+            if type.kind == LIST and type.inner is not None:
+                body = self._list(type.inner)
+            elif type.name in symbols.unions:
                 body = self._union(symbols.unions[type.name])
             else:
                 body = self._record(symbols.records[type.name], "value", [], indent=4)
             doc = f"{type.name} as JSON text."
-            self._functions[name] = TextFunction(name, type.name, doc, body)
+            self._functions[name] = TextFunction(name, type.python, doc, body)
         return name
+
+    def _list(self, element: Type) -> list[str]:
+        text = "".join(self.of("each", element))
+        each = Code(_text_of(text[1:-1]) if text.startswith("{") else _literal(text))
+        many = layout.comprehension('",".join', each, [Code("value", prefix="for each in ")])
+        lines = layout.statement("inside = ", many, "", indent=4, width=self._width)
+        return [*lines, '    return f"[{inside}]"']
 
     def _union(self, union: UnionInfo) -> list[str]:
         lines: list[str] = []

@@ -37,6 +37,12 @@ def called(function: str, arguments: Sequence[Code]) -> Code:
     return Code(text, lead=f"{function}(", parts=tuple(arguments), commas=True)
 
 
+def set_of(elements: Sequence[Code]) -> Code:
+    """Return `{elements}`."""
+    text = f"{{{', '.join(each.text for each in elements)}}}"
+    return Code(text, lead="{", parts=tuple(elements), commas=True)
+
+
 def joined(operator: str, operands: Sequence[Code], binds: int) -> Code:
     """Return operands with an operator between them."""
     first, *others = (operand.at(binds + 1) for operand in operands)

@@ -17,6 +17,7 @@ from opslifecycle_codegen.ir.messages import (
 from opslifecycle_codegen.ir.migrations import RECORD, REGISTRY, Migration
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.public_names import public_names
+from opslifecycle_codegen.ir.several import element_of
 from opslifecycle_codegen.ir.symbols import snake
 from opslifecycle_codegen.ir.types import Type
 
@@ -143,8 +144,9 @@ class MigrationLowering:
         for name, type in fields.items():
             key = layout.quoted(self._program.migrations.spelled(part, name, step.version))
             inner = type.required
-            if inner.kind == "enum" and step.edits(inner.name):
-                lines += self._respell(step, inner.name, key)
+            element = element_of(inner)
+            if element.kind == "enum" and step.edits(element.name):
+                lines += self._respell(step, element.name, key, each=inner.several)
             elif inner.kind in ("record", "union", "variant"):
                 function = self._type(step, inner)
                 if function:
@@ -156,14 +158,15 @@ class MigrationLowering:
                 lines += ['for each in data.get("history", ()):', f"    {function}(each)"]
         return lines
 
-    def _respell(self, step: Migration, part: str, key: str) -> list[str]:
+    def _respell(self, step: Migration, part: str, key: str, *, each: bool = False) -> list[str]:
         renames, removes = step.renames.get(part, {}), step.removes.get(part, [])
         pairs = ", ".join(f"{layout.quoted(o)}: {layout.quoted(n)}" for o, n in renames.items())
         arguments = ["data", key, f"{{{pairs}}}"]
         if removes:
             gone = ", ".join(layout.quoted(name) for name in removes)
             arguments.append(f"({gone}{',' if len(removes) == 1 else ''})")
-        lines = layout.call("_rt.respell", arguments, "", indent=4, width=self._width)
+        function = "_rt.respell_each" if each else "_rt.respell"
+        lines = layout.call(function, arguments, "", indent=4, width=self._width)
         return [line[4:] for line in lines]
 
     def _type(self, step: Migration, type: Type) -> str:

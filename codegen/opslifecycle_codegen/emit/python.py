@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from attrs import evolve, frozen
 
 from opslifecycle_codegen.emit import layout
-from opslifecycle_codegen.emit.code import AND, ATOM, OR, SUM, Code
+from opslifecycle_codegen.emit.code import AND, ATOM, OR, SUM, Code, chain
 from opslifecycle_codegen.emit.constants import StatusConstants
-from opslifecycle_codegen.ir import expr, sized
+from opslifecycle_codegen.ir import expr, several, sized
 from opslifecycle_codegen.ir.expr import Expression, Root, negation
 from opslifecycle_codegen.ir.moments import datetime_arguments, timedelta_arguments
 from opslifecycle_codegen.ir.naming import attribute, entry_local, key_index, parameter, variable
@@ -113,6 +113,8 @@ class Printer:
                 return branches[0] if branches[0] == branches[2] else layout.conditional(*branches)
             case expr.Construct(variant=variant, arguments=arguments):
                 return layout.called(variant, [self.code(each) for each in arguments])
+            case several.Items() | several.Joined():
+                return self._several(tree)
             case sized.Length() | sized.HasAffix():
                 return self._sized(tree)
             case expr.Holder() | expr.IsLive():
@@ -145,6 +147,29 @@ class Printer:
         codes = [self.code(each) for each in tree.keys]
         whole = codes[0] if len(codes) == 1 else layout.called("", codes)
         return layout.called(f"{self.registry}.{key_index(tree.method)}.get", [whole])
+
+    def _several(self, tree: several.Items | several.Joined) -> Code:
+        is_set = tree.type.required.kind == several.SET
+        if isinstance(tree, several.Items):
+            elements = [self.code(each) for each in tree.elements]
+            if not is_set:
+                return layout.called("", elements)
+            return layout.called("frozenset", [layout.set_of(elements)] if elements else [])
+        if is_set:
+            left, right = self.code(tree.left).at(ATOM), self.code(tree.right).at(ATOM)
+            return chain(SUM, (left, evolve(right, prefix=f"{tree.operator} ")))
+        # A linter asks for one tuple in place of a sum with a tuple.
+        sides = tree.left, tree.right
+        spread = [
+            part
+            for side in sides
+            for part in (
+                [self.code(each) for each in side.elements]
+                if isinstance(side, several.Items)
+                else [Code(f"*{self.code(side).at(ATOM).text}")]
+            )
+        ]
+        return layout.called("", spread)
 
     def _sized(self, tree: sized.Length | sized.HasAffix) -> Code:
         if isinstance(tree, sized.Length):

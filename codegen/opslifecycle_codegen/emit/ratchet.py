@@ -13,6 +13,7 @@ from opslifecycle_codegen.ir.naming import command_method, setting
 from opslifecycle_codegen.ir.notation import notation
 from opslifecycle_codegen.ir.program import Command, Program
 from opslifecycle_codegen.ir.public_names import PublicNames
+from opslifecycle_codegen.ir.several import SET
 from opslifecycle_codegen.ir.symbols import Symbols
 from opslifecycle_codegen.ir.types import BOOL, Type, decimal_notation
 
@@ -111,6 +112,9 @@ def sample(type: Type, symbols: Symbols) -> Code:
     if type.kind == "decimal":
         least, most = type.range
         return Code(f'_dec.Decimal("{decimal_notation(min(max(1, least), most), type.places)}")')
+    if type.several and type.inner is not None:
+        one = sample(type.inner, symbols).text
+        return Code(f"frozenset({{{one}}})" if type.kind == SET else f"({one},)")
     if type.kind == "str" and type.limits is not None:
         text = type.limits.example or "text"[: type.limits.max_length]
         return Code(layout.quoted(text))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from opslifecycle_codegen.emit import layout
 from opslifecycle_codegen.emit.code import Code
+from opslifecycle_codegen.ir.several import LIST, SET
 from opslifecycle_codegen.ir.types import INT, Type
 
 
@@ -22,6 +23,13 @@ def reader(type: Type) -> tuple[str, list[Code]]:
     if required.kind == "decimal":
         limits_and_places = (*required.range, required.places)
         return f"_rt.{optional}decimal_from", [Code(str(each)) for each in limits_and_places]
+    if required.kind == SET and required.inner is not None:
+        return f"_rt.{optional}frozenset_from", [Code(required.inner.python)]
+    if required.kind == LIST and required.inner is not None and required.limits is not None:
+        function, arguments = reader(required.inner)
+        each = layout.called(function, [Code("each"), *arguments])
+        limit = Code(str(required.limits.max_length))
+        return f"_rt.{optional}tuple_from", [limit, Code(f"lambda each: {each.text}")]
     if required.kind in ("datetime", "timedelta"):
         return f"_rt.{optional}{required.kind}_from", []
     if required == INT:

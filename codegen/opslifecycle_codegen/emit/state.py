@@ -167,4 +167,4 @@ class StateLowering:
 
 def _is_wider(type: Type) -> bool:
     """Whether a checker would take the type of a first value for less than the field may hold."""
-    return type.kind in ("optional", "union", "float")
+    return type.several or type.kind in ("optional", "union", "float")

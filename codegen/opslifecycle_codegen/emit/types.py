@@ -11,6 +11,7 @@ from opslifecycle_codegen.emit.annotations import annotation
 from opslifecycle_codegen.emit.code import SUM, Code
 from opslifecycle_codegen.emit.python import Printer, constant
 from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.ir.several import LIST, SET
 from opslifecycle_codegen.ir.symbols import (
     EnumInfo,
     FieldInfo,
@@ -255,10 +256,19 @@ def check_lines(
 
 def _check(name: str, code: str, type: Type) -> str:
     """Return the call that raises InvalidValueError for a value of another type."""
-    label = layout.quoted(name)
+    return _check_of(layout.quoted(name), code, type)
+
+
+def _check_of(label: str, code: str, type: Type) -> str:
     if type.kind == "int" and type.limits is not None:
         least, most = type.range
         return f"_rt.check_int({label}, {code}, {least}, {most})"
+    if type.kind == SET and type.inner is not None:
+        return f"_rt.check_frozenset({label}, {code}, {type.inner.python})"
+    if type.kind == LIST and type.inner is not None and type.limits is not None:
+        one = _check_of("field", "each", type.inner)
+        each = f"lambda field, each: {one}"
+        return f"_rt.check_tuple({label}, {code}, {type.limits.max_length}, {each})"
     if type.kind == "bytes":
         assert type.limits is not None
         return f"_rt.check_bytes({label}, {code}, {type.limits.max_length})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from opslifecycle_codegen.ir import expr, sized
+from opslifecycle_codegen.ir import expr, several, sized
 from opslifecycle_codegen.ir.expr import Expression, Loop
 from opslifecycle_codegen.ir.moments import datetime_arguments, timedelta_arguments
 from opslifecycle_codegen.ir.types import DATETIME, TIMEDELTA, decimal_notation
@@ -14,8 +14,10 @@ _CHOICE, _OR, _AND, _NOT, _TEST, _SUM, _PRODUCT, _SIGN, _ATOM = range(9)
 _FIRMNESS: dict[type[Expression], int] = {
     expr.Conditional: _CHOICE, expr.Or: _OR, expr.And: _AND, expr.Not: _NOT, expr.Compare: _TEST,
     expr.Among: _TEST, expr.IsNone: _TEST, expr.IsVariant: _TEST, expr.IsMember: _TEST,
-    expr.Negative: _SIGN,
+    expr.Negative: _SIGN, several.Joined: _SUM,
 }  # fmt: skip
+#: A set without members.
+_EMPTY = "frozenset()"
 
 
 def notation(tree: Expression) -> str:
@@ -57,6 +59,12 @@ def notation(tree: Expression) -> str:
             return f"{chosen} else {_within(otherwise, _CHOICE)}"
         case expr.Construct(variant=variant, arguments=arguments):
             return f"{variant}({_listed(arguments)})"
+        case several.Items(type=type, elements=elements):
+            brackets = "[]" if type.required.kind == several.LIST else "{}"
+            inside = _listed(elements)
+            return f"{brackets[0]}{inside}{brackets[1]}" if inside or brackets == "[]" else _EMPTY
+        case several.Joined(operator=operator, left=left, right=right):
+            return f"{_within(left, _SUM)} {operator} {_within(right, _PRODUCT)}"
         case sized.Length(value=value):
             return f"len({notation(value)})"
         case sized.HasAffix(text=text, method=method, affix=affix):

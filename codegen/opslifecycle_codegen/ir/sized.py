@@ -12,14 +12,14 @@ from opslifecycle_codegen.ir.types import Limits, Type
 #: The longest text, in characters: each has at least one byte of UTF-8.
 _TEXT_MAX = 2**27
 #: Kinds of types whose values have a length.
-SIZED = ("str", "bytes")
+SIZED = ("str", "bytes", "list", "frozenset")
 #: The tests of an end of a text.
 AFFIXES = ("startswith", "endswith")
 
 
 @frozen
 class Length(Expression):
-    """`len(value)`: the characters of a text, the bytes; its type has the range."""
+    """`len(value)`: of characters, bytes or elements; its type has the range."""
 
     value: Expression
 
@@ -35,7 +35,7 @@ class HasAffix(Expression):
 
 def length_of(value: Expression) -> Length:
     """Return the length of a value, from 0 to the greatest one of its type."""
-    limits = value.type.limits
+    limits = value.type.required.limits
     most = limits.max_length if limits is not None else None
     return Length(Type("int", limits=Limits(0, _TEXT_MAX if most is None else most)), value)
 

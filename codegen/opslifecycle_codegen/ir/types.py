@@ -31,8 +31,8 @@ class Type:
     """A type: its kind, its name, and its inner type.
 
     Kinds with a name: id, enum, record, union, variant, foreign, class. With an inner type:
-    optional, collection, counts (a count for each member of an enum). Others have neither; a
-    declared type gives one of them a name and limits.
+    optional, collection, counts (a count for each member of an enum), list, frozenset. Others have
+    neither; a declared type gives one of them a name and limits.
     """
 
     kind: str
@@ -43,6 +43,8 @@ class Type:
     def __str__(self) -> str:
         if self.kind == "optional":
             return f"{self.inner} | None"
+        if self.several:
+            return self.name or f"{self.kind}[{self.inner}]"
         if self.inner is not None:
             return f"{self.kind} of {self.inner}"
         if self.kind == "decimal" and not self.name:
@@ -62,6 +64,9 @@ class Type:
             return f"Decimal from {' to '.join(ends)}"
         if self.kind == "bytes":
             return f"at most {self.limits.max_length} bytes"
+        if self.several:
+            longest = f" of at most {self.limits.max_length}" if self.kind == "list" else ""
+            return f"{self.kind}[{self.inner}]{longest}"
         limits, parts = self.limits, [self.kind]
         if limits.max_length is not None:
             parts.append(f"of at most {limits.max_length} characters")
@@ -84,7 +89,15 @@ class Type:
         """The annotation in generated code."""
         if self.kind == "optional":
             return f"{self.required.python} | None"
+        if self.several and self.inner is not None:
+            of = self.inner.python
+            return f"tuple[{of}, ...]" if self.kind == "list" else f"frozenset[{of}]"
         return _PYTHON.get(self.kind, self.name)
+
+    @property
+    def several(self) -> bool:
+        """Whether values are collections that a machine declares."""
+        return self.kind in ("list", "frozenset")
 
     @property
     def numeric(self) -> bool:
@@ -205,6 +218,9 @@ def fits(given: Type, wanted: Type) -> bool:
     if given.kind == wanted.kind == "decimal":
         # Nothing is rounded, so the number of digits behind the point has to be the same.
         return given.places == wanted.places
+    if given.several and given.kind == wanted.kind:
+        # That a list is not too long is shown by the lengths of its parts, or by a guard.
+        return given.inner == wanted.inner
     if wanted == FLOAT:
         return given.kind == "int"
     if wanted == STR:

@@ -12,9 +12,10 @@ from opslifecycle_codegen.analysis.scenario_rules import (
 )
 from opslifecycle_codegen.ir.program import TIMER_PREFIX, Program
 from opslifecycle_codegen.ir.public_names import public_names
+from opslifecycle_codegen.ir.several import SET, element_of
 from opslifecycle_codegen.ir.types import INT, Type, decimal_notation
 from opslifecycle_codegen.modelcheck.search import Violation
-from opslifecycle_codegen.modelcheck.state import Call, State, Value
+from opslifecycle_codegen.modelcheck.state import Call, Several, State, Value
 from opslifecycle_codegen.modelcheck.values import OPAQUE, shortened, spelled
 
 #: How often a character is repeated before the number is shorter.
@@ -48,7 +49,9 @@ def call_text(call: Call) -> str:
     """Return the shortest text of one call."""
     given = [call.id] if call.id is not None else []
     for name, value in call.arguments:
-        if isinstance(value, tuple) and name != "ids":
+        if isinstance(value, Several):
+            given.append(f"{name}: {shortened(spelled(value))}")
+        elif isinstance(value, tuple) and name != "ids":
             inside = ", ".join(spelled(each) for each in value if each not in (None, OPAQUE))
             given.append(f"{name}: {inside}")
         elif name == "ids":
@@ -107,7 +110,7 @@ def source_of_test(violation: Violation, module: str) -> str | None:
         *program.create.params.values(),
         *(t for a in program.actions for t in a.params.values()),
     )
-    if any(each.required.kind == "decimal" for each in types):
+    if any(element_of(each).kind == "decimal" for each in types):
         lines.insert(0, "from decimal import Decimal")
     if store:
         lines.insert(0, "from opslifecycle import MemoryStore")
@@ -161,6 +164,12 @@ def python_of(program: Program, type: Type, value: Value) -> str:
         return f"{inner.name}.new()"
     if inner.kind == "enum":
         return f"{inner.name}.{value.upper()}"
+    if inner.several and inner.inner is not None:
+        of = inner.inner
+        inside = ", ".join(python_of(program, of, each) for each in value)
+        if inner.kind == SET:
+            return f"frozenset({{{inside}}})" if inside else "frozenset()"
+        return f"({inside},)" if inside else "()"
     if inner.kind in ("record", "union"):
         name, fields = (inner.name, value) if inner.kind == "record" else (value[0], value[1:])
         infos = symbols.records[name].fields.values()

@@ -14,10 +14,12 @@ from attrs import frozen
 from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression, Root, nodes_of
 from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.ir.several import SET, Items, Joined, element_of
 from opslifecycle_codegen.ir.sized import HasAffix, Length
 from opslifecycle_codegen.ir.times import NOW
 from opslifecycle_codegen.ir.types import ENTITY, Type
 from opslifecycle_codegen.modelcheck.layouts import Layouts
+from opslifecycle_codegen.modelcheck.several import listed, set_of
 from opslifecycle_codegen.modelcheck.state import Value
 
 Names = dict[str, Value]
@@ -148,6 +150,8 @@ class Evaluator:
             case Length(value=value):
                 (of,) = self._noted(value)
                 return Term(lambda names: len(of(names)))
+            case Items() | Joined():
+                return self._several(tree)
             case nodes.Holder(found=found) | nodes.IsLive(found=found):
                 return self._term(found)
             case nodes.Quantified(function=function, element=element, loops=loops):
@@ -249,7 +253,7 @@ class Evaluator:
             if isinstance(tree, nodes.Literal) and isinstance(tree.value, str)
         }
         for tree, term in zip(trees, terms, strict=True):
-            if tree.type.required.kind in ("id", "str", "bytes", "name"):
+            if element_of(tree.type).kind in ("id", "str", "bytes", "name"):
                 self.compared.add(term.source)
                 self.literals.setdefault(term.source, set()).update(texts)
         return [term.of for term in terms]
@@ -296,6 +300,13 @@ class Evaluator:
         return Term(
             lambda names: (variant, *_constructed([each(names) for each in made], set_by_it))
         )
+
+    def _several(self, tree: Items | Joined) -> Term:
+        parts = self._all(tree.elements if isinstance(tree, Items) else (tree.left, tree.right))
+        if tree.type.kind != SET:
+            return Term(listed(tree, parts))
+        members = self._layouts.members(element_of(tree.type).name)
+        return Term(set_of(tree, members, parts))
 
     def _set_by_constructor(self, record: str) -> list[_Setting]:
         """Return the fields that a constructor always sets itself."""

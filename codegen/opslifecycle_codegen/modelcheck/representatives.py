@@ -13,6 +13,7 @@ from opslifecycle_codegen.analysis.counters import every_update
 from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression, nodes_of
 from opslifecycle_codegen.ir.program import Check, Command, Program
+from opslifecycle_codegen.ir.several import Joined, element_of
 from opslifecycle_codegen.ir.sized import Length, sized_sources
 from opslifecycle_codegen.ir.types import ENTITY, Type
 
@@ -181,6 +182,9 @@ class Representatives:
         self._join({target, *sources}, () if computes else self._constants_in(value))
         measured = {*map(length_source, sized_sources(value))}
         self._join({length_of(target), *measured} if measured else set())
+        if any(isinstance(node, Joined) for node in nodes_of(value)):
+            self._set_from.setdefault(length_of(target), set()).update(measured)
+            self._computed.add(length_of(target))
         if computes:
             self._computed.add(target)
 
@@ -263,9 +267,9 @@ def _sources(tree: Expression) -> Iterator[Source]:
         case Length(value=value):
             yield from map(length_source, sized_sources(value))
             return
-        case nodes.Name(name=name) if tree.type.required.integral:
+        case nodes.Name(name=name) if element_of(tree.type).integral:
             yield name
-        case nodes.Field(base=base) if tree.type.required.integral:
+        case nodes.Field(base=base) if element_of(tree.type).integral:
             if base.type.required.kind != "enum":
                 yield source_of(tree)
             return

@@ -17,12 +17,24 @@ from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression
 from opslifecycle_codegen.ir.feeds import feeds_transitions
 from opslifecycle_codegen.ir.program import Bulk, Choice, Command, Program
+from opslifecycle_codegen.ir.several import LIST
 from opslifecycle_codegen.ir.times import command_reads_now, literals, time_fields
 from opslifecycle_codegen.ir.types import ENTITY
 from opslifecycle_codegen.modelcheck.interpreter import Interpreter
 from opslifecycle_codegen.modelcheck.properties import Properties
-from opslifecycle_codegen.modelcheck.representatives import Representatives
-from opslifecycle_codegen.modelcheck.state import Answer, Arguments, Call, State, Value
+from opslifecycle_codegen.modelcheck.representatives import (
+    Representatives,
+    Source,
+    length_of,
+)
+from opslifecycle_codegen.modelcheck.state import (
+    Answer,
+    Arguments,
+    Call,
+    Several,
+    State,
+    Value,
+)
 from opslifecycle_codegen.modelcheck.timers import timer_calls
 from opslifecycle_codegen.modelcheck.values import Values
 from opslifecycle_codegen.source import property_model
@@ -37,7 +49,10 @@ Answering = Callable[[State], Answer]
 
 @frozen
 class Bound:
-    """How far a number of the registry or of a record goes; a count has no least value."""
+    """How far a number of the registry or of a record goes, or the length of a list.
+
+    A count and a length have no least value.
+    """
 
     name: str
     of_record: bool
@@ -49,6 +64,8 @@ class Bound:
         """Return whether a value is past the bound; None is not."""
         if value is None:
             return False
+        if isinstance(value, Several):
+            value = len(value)
         return bool(value > self.most or (self.least is not None and value < self.least))
 
 
@@ -152,9 +169,10 @@ def _bounds(
     ):
         for place, (name, type) in enumerate(fields.items()):
             setting = owner == "registry" and name in program.machine.settings
-            if type.required.integral and not setting:
+            if (type.required.integral or type.required.kind == LIST) and not setting:
                 path, of_record = f"{owner}.{name}", owner == entity
-                source = (ENTITY.kind if of_record else owner, name)
+                source: Source = (ENTITY.kind if of_record else owner, name)
+                source = source if type.required.integral else length_of(source)
                 furthest = representatives.furthest(source)
                 if furthest is None and path not in given:
                     continue

@@ -5,8 +5,17 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 #: A plain value; the type of its expression determines its form. A member of a closed set is its
-#: word, a value is a tuple of its fields, a variant is a tuple that begins with its name.
+#: word, a value is a tuple of its fields, a variant is a tuple that begins with its name,
+#: a collection is `Several`.
 Value = Any
+
+
+class Several(tuple[Value, ...]):
+    """The elements of a list, or the members of a set in the order of their closed set."""
+
+    __slots__ = ()
+
+
 #: The fields of a record, of the registry or of a feed entry.
 Fields = tuple[Value, ...]
 #: The arguments of a command, by parameter.

@@ -9,15 +9,18 @@ from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression, nodes_of
 from opslifecycle_codegen.ir.parameters import NO_DEFAULTS
 from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.ir.several import SET, element_of
 from opslifecycle_codegen.ir.types import BOOL, FLOAT, Type, decimal_notation, decimal_units
 from opslifecycle_codegen.modelcheck.evaluate import Evaluator
 from opslifecycle_codegen.modelcheck.representatives import Representatives, Source
-from opslifecycle_codegen.modelcheck.state import Arguments, Value
+from opslifecycle_codegen.modelcheck.state import Arguments, Several, Value
 
 #: The representative of texts, ids and objects that no rule inspects.
 OPAQUE = "x"
 #: A second representative, where a rule compares them.
 OTHER = "y"
+#: Of sets of so many members, every one is tried.
+SUBSETS_OF = 3
 #: The longest text that reports show whole.
 _SHOWN_MAX = 40
 
@@ -69,7 +72,7 @@ class Values:
         return type.required.integral and self.representatives.is_compared(name)
 
     def of(
-        self, type: Type, path: str, *, looked: bool, source: tuple[str, str] | None = None
+        self, type: Type, path: str, *, looked: bool, source: Source | None = None
     ) -> list[Value]:
         """Return the values of a type for a field; a single one if no rule reads the field."""
         found = self._all(type, path, looked=looked, source=source or path)
@@ -123,10 +126,31 @@ class Values:
             return [0.0]
         if inner.kind in ("str", "bytes", "name", "id", "foreign"):
             return [OPAQUE]
+        if inner.several:
+            return self._several(inner, path, source)
         if inner.kind == "union":
             variants = self._symbols.unions[inner.name].variants
             return [(name, *value) for name in variants for value in self._fields(name, path)[:1]]
         return [tuple(value) for value in self._fields(inner.name, path)]
+
+    def _several(self, type: Type, path: str, source: Source) -> list[Value]:
+        """Return collections: the empty one, each element alone, and longer ones."""
+        element = element_of(type)
+        if type.kind == SET:
+            members = list(self._symbols.enums[element.name].members)
+            whole = len(members) <= SUBSETS_OF
+            sizes = range(len(members) + 1) if whole else (0, 1, len(members))
+            return [Several(e) for size in sizes for e in itertools.combinations(members, size)]
+        elements = self.of(element, f"{path}[]", looked=True, source=source)
+        lengths = self.representatives.lengths(type, source) or [0, 1, 2]
+        most = (type.limits and type.limits.max_length) or 0
+        found = [Several()]
+        for length in lengths:
+            if length == 1:
+                found += [Several([each]) for each in elements]
+            elif 1 < length <= most:
+                found.append(Several(itertools.islice(itertools.cycle(elements), length)))
+        return [*found]
 
     def _integers(self, type: Type, path: str, source: Source, *, looked: bool) -> list[Value]:
         if self._counts_max is not None:
@@ -216,4 +240,6 @@ def spelled(value: Value) -> str:
         return "none"
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, Several):
+        return f"[{', '.join(map(spelled, value))}]"
     return str(value[0] if isinstance(value, tuple) else value)

@@ -172,7 +172,7 @@ _SECTIONS: dict[str, dict[str, str]] = {
         "maximum": "The greatest number.",
         "digits": "The number of digits of a Decimal, on both sides of the point.",
         "places": "The number of digits behind the point of a Decimal.",
-        "max_length": "The greatest number of characters or bytes.",
+        "max_length": "The greatest number of characters, bytes or elements.",
         "pattern": "A regular expression that the whole text matches.",
         "example": "A value, for generated tests; needed where a pattern is hard to meet.",
     },

@@ -54,7 +54,7 @@ from opslifecycle.shell.transactions import AsyncTransaction, Transaction
 from opslifecycle.shell.unique_keys import claim as claim_key
 from opslifecycle.shell.work import NO_BARRIER, WorkBarrier, WorkCall, WorkDefinition, WorkWatch
 from opslifecycle.stores.base import RecordWrite, SchemaVersion, Store, StoreContents
-from opslifecycle.stores.migration import migrated, rename, respell
+from opslifecycle.stores.migration import migrated, rename, respell, respell_each
 from opslifecycle.sync.barriers import Barrier
 from opslifecycle.sync.waits import Wait
 from opslifecycle.values.anything import Anything
@@ -116,6 +116,15 @@ from opslifecycle.values.plain import (
     optional_str_from,
     str_from,
     text_of,
+)
+from opslifecycle.values.several import (
+    check_frozenset,
+    check_tuple,
+    frozenset_from,
+    frozenset_text,
+    optional_frozenset_from,
+    optional_tuple_from,
+    tuple_from,
 )
 from opslifecycle.values.token import ObligationToken, mint
 from opslifecycle.values.trusted import freeze, mutable_subclass
@@ -200,6 +209,7 @@ __all__ = [
     "check_exact",
     "check_finite",
     "check_flag",
+    "check_frozenset",
     "check_instance",
     "check_int",
     "check_many",
@@ -207,6 +217,7 @@ __all__ = [
     "check_str",
     "check_text",
     "check_timedelta",
+    "check_tuple",
     "claim_key",
     "collecting",
     "count_from",
@@ -221,6 +232,8 @@ __all__ = [
     "encoded",
     "export_registry",
     "freeze",
+    "frozenset_from",
+    "frozenset_text",
     "import_registry",
     "in_thread",
     "int_from",
@@ -241,17 +254,21 @@ __all__ = [
     "optional_count_from",
     "optional_datetime_from",
     "optional_decimal_from",
+    "optional_frozenset_from",
     "optional_int_from",
     "optional_ms_of",
     "optional_str_from",
     "optional_timedelta_from",
+    "optional_tuple_from",
     "partial",
     "rename",
     "respell",
+    "respell_each",
     "store_at",
     "stored_fields",
     "str_from",
     "structure",
     "text_of",
     "timedelta_from",
+    "tuple_from",
 ]

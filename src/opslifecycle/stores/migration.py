@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from opslifecycle.errors import StoreVersionError
 from opslifecycle.stores.base import StoreContents, is_outbox_key
-from opslifecycle.values.plain import Data, text_of
+from opslifecycle.values.plain import Data, Json, text_of
 
 Edit = Callable[[Data], None]
 
@@ -63,8 +63,19 @@ def respell(data: Data, key: str, names: Mapping[str, str], gone: tuple[str, ...
     Raises:
         StoreVersionError: The member was removed, and no migration covers it.
     """
-    value = data.get(key)
+    if key in data:
+        data[key] = _respelled(data[key], names, gone)
+
+
+def respell_each(
+    data: Data, key: str, names: Mapping[str, str], gone: tuple[str, ...] = ()
+) -> None:
+    """Replace members of a closed set in a list or a set, as `respell` does with a single one."""
+    if type(data.get(key)) is list:
+        data[key] = [_respelled(each, names, gone) for each in data[key]]
+
+
+def _respelled(value: Json, names: Mapping[str, str], gone: tuple[str, ...]) -> Json:
     if value in gone:
         raise StoreVersionError(f"a version that still had {value!r}", "a machine without it")
-    if isinstance(value, str) and value in names:
-        data[key] = names[value]
+    return names.get(value, value) if isinstance(value, str) else value

@@ -10,26 +10,12 @@ import json
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
-from decimal import Decimal
-from enum import Enum
-from functools import partial
-from math import isfinite
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import attrs
 from opslifecycle.errors import InvalidValueError
 from opslifecycle.locks import hold, owned_lock
-from opslifecycle.values.binary import bytes_of_data, bytes_text
-from opslifecycle.values.decimals import decimal_data, decimal_of_data
-from opslifecycle.values.identifiers import Identifier, IntIdentifier
-from opslifecycle.values.moments import (
-    datetime_from,
-    datetime_text,
-    microseconds,
-    timedelta_from,
-)
-from opslifecycle.values.pages import Page
+from opslifecycle.values.leaves import add_leaves, ignoring_type
 from opslifecycle.values.plain import MISSING, UNKNOWN_HERE, Data, Json, error_text, text_of
 
 if TYPE_CHECKING:
@@ -216,39 +202,14 @@ def _build() -> Converter:
 
     # JSON has no tuples: they are written as lists, and read from lists.
     converter = Converter(forbid_extra_keys=True, unstruct_collection_overrides={tuple: list})
-    for scalar in (str, bool, int, float):
-        converter.register_structure_hook(scalar, _strict(scalar))
-    converter.register_structure_hook_func(_is_subclass_of(Enum), _structure_enum)
-    # A page of a listing is a list, and cattrs writes lists of that very class only.
-    converter.register_unstructure_hook(Page, partial(_unstructure_page, converter))
-    converter.register_unstructure_hook(Identifier, str)
-    converter.register_unstructure_hook(IntIdentifier, int)
-    converter.register_unstructure_hook(datetime, datetime_text)
-    converter.register_structure_hook(datetime, _ignoring_type(datetime_from))
-    converter.register_unstructure_hook(timedelta, microseconds)
-    converter.register_structure_hook(timedelta, _ignoring_type(timedelta_from))
-    converter.register_unstructure_hook(Decimal, decimal_data)
-    converter.register_structure_hook(Decimal, _ignoring_type(decimal_of_data))
-    converter.register_unstructure_hook(bytes, bytes_text)
-    converter.register_structure_hook(bytes, _ignoring_type(bytes_of_data))
-    # Hooks for the classes themselves: cattrs would otherwise find those for `str` and `int`.
-    for identifier in (Identifier, IntIdentifier):
-        converter.register_structure_hook(identifier, lambda data, kind: kind(data))
+    add_leaves(converter)
     for kind, foreign in _foreign.items():
         converter.register_unstructure_hook(kind, foreign.to_data)
-        converter.register_structure_hook(kind, _ignoring_type(foreign.from_data))
+        converter.register_structure_hook(kind, ignoring_type(foreign.from_data))
     _add_records(converter)
     for union in _unions:
         _add_union(converter, union)
     return converter
-
-
-def _unstructure_page(converter: Converter, page: Page[object]) -> list[Json]:
-    return [converter.unstructure(each) for each in page]
-
-
-def _ignoring_type(from_data: Callable[[Json], T]) -> Callable[[Json, object], T]:
-    return lambda data, _: from_data(data)
 
 
 def _add_records(converter: Converter) -> None:
@@ -337,34 +298,6 @@ class _Variant:
                 raise
             field = mistake.field.removeprefix(f"{self._flat}.")
             raise InvalidValueError(field, mistake.reason) from None
-
-
-def _strict(scalar: type) -> Callable[[Json, object], object]:
-    names = {str: "text", bool: "true or false", int: "an integer", float: "a number"}
-    accepted = (int, float) if scalar is float else (scalar,)
-
-    def structure_scalar(data: Json, _: object) -> object:
-        if type(data) not in accepted or (scalar is float and not isfinite(data)):
-            raise InvalidValueError("", f"expected {names[scalar]}, got {data!r:.80}")
-        return scalar(data)
-
-    return structure_scalar
-
-
-def _structure_enum(data: Json, kind: type[Enum]) -> Enum:
-    try:
-        member = kind._value2member_map_.get(data)
-    except TypeError:
-        # Data that is not hashable is no member's value.
-        member = None
-    if member is not None:
-        return member
-    known = ", ".join(str(member.value) for member in kind)
-    raise InvalidValueError("", f"expected one of {known}, got {data!r:.80}")
-
-
-def _is_subclass_of(base: type) -> Callable[[object], bool]:
-    return lambda kind: isinstance(kind, type) and issubclass(kind, base)
 
 
 def _first_mistake(error: BaseException, path: str) -> InvalidValueError | None:

@@ -8,6 +8,7 @@ from attrs import frozen
 
 from opslifecycle_codegen.ir.expr import Literal
 from opslifecycle_codegen.ir.notation import notation
+from opslifecycle_codegen.ir.several import LIST, SET, element_of
 from opslifecycle_codegen.ir.types import DATETIME, STR, TIMEDELTA, Type
 from opslifecycle_codegen.modelcheck.symbolic.rules import Fields, Rules
 from opslifecycle_codegen.modelcheck.symbolic.shapes import Maybe, Shape, Sum
@@ -140,6 +141,10 @@ class Example:
             variant = self.rules.shapes.variants(union)[self.model.value(shape.variant)]
             fields = shape.fields[self.model.value(shape.variant)]
             return self._made(variant, Type("variant", variant, Type("union", union)), fields)
+        if type.kind == SET:
+            words = self.rules.layouts.members(element_of(type).name)
+            there = [w for w, part in zip(words, shape, strict=True) if self.model.value(part)]
+            return f"{{{', '.join(there)}}}"
         if isinstance(shape, tuple):
             return self._made(type.name, type, shape)
         return self._scalar(type, self.model.value(shape))
@@ -161,4 +166,6 @@ class Example:
             return notation(Literal(type, value))
         if type.kind in (STR.kind, "name"):
             return self.rules.shapes.text_of(value)
+        if type.kind == LIST:
+            return f"list {value}" if value else "[]"
         return str(value)

@@ -10,6 +10,7 @@ from attrs import frozen
 from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression, Root
 from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.ir.several import LIST, SET, Items, Joined, element_of
 from opslifecycle_codegen.ir.sized import HasAffix, Length
 from opslifecycle_codegen.ir.types import ENTITY, Type
 from opslifecycle_codegen.modelcheck.layouts import Layouts
@@ -95,6 +96,8 @@ class Formulas:
                 return self._construct(tree, names)
             case nodes.Arithmetic() | nodes.Negative() | nodes.Extreme() | Length():
                 return self._number(tree, names)
+            case Items() | Joined():
+                return self._several(tree, names)
             case nodes.Holder(found=found):
                 return self._first(found, names)
             case nodes.IsLive(found=found):
@@ -166,6 +169,11 @@ class Formulas:
                 return calculate(self.truth(left, names), self.truth(right, names))
             case nodes.Negative(operand=operand):
                 return minus(0, self.truth(operand, names))
+            case Length(value=value) if value.type.kind == SET:
+                return total(self._set(value, names))
+            case Length(value=value) if value.type.kind == LIST:
+                many = self.truth(value, names)
+                return self._shapes.sequences.length(many, tree.type.range[1])
             case Length(value=value):
                 return self.characters.length(self.truth(value, names), tree.type.range[1])
             case nodes.Extreme(function=function, operands=operands):
@@ -187,6 +195,33 @@ class Formulas:
                 given[place] = self.shape(always, dict(zip(fields, given, strict=True)))
         number = self._shapes.variants(union).index(variant)
         return self._shapes.variant(union, number, tuple(given))
+
+    def _set(self, tree: Expression, names: Environment) -> tuple[Formula, ...]:
+        """Return which members a set has; a test beside it excludes None."""
+        shape = self.shape(tree, names)
+        bare = self._shapes.zero(tree.type.required) if shape is None else _bare(shape)
+        return tuple(bare)
+
+    def _several(self, tree: Items | Joined, names: Environment) -> Shape:
+        if tree.type.kind == SET:
+            return self._joined_set(tree, names)
+        sequences = self._shapes.sequences
+        if isinstance(tree, Joined):
+            return sequences.joined(self.truth(tree.left, names), self.truth(tree.right, names))
+        found: Formula = 0
+        for each in tree.elements:
+            found = sequences.longer(found, self.truth(each, names))
+        return found
+
+    def _joined_set(self, tree: Items | Joined, names: Environment) -> tuple[Formula, ...]:
+        if isinstance(tree, Items):
+            given = [self.truth(each, names) for each in tree.elements]
+            enum = element_of(tree.type).name
+            members = [self._shapes.member(enum, word) for word in self._layouts.members(enum)]
+            return tuple(either(*(same(each, member) for each in given)) for member in members)
+        left, right = self._set(tree.left, names), self._set(tree.right, names)
+        join = {"|": either, "&": both, "-": lambda one, other: both(one, negated(other))}
+        return tuple(map(join[tree.operator], left, right))
 
     # Tests --------------------------------------------------------------------------------------
 
@@ -223,7 +258,14 @@ class Formulas:
         shape = self.shape(value, names)
         if isinstance(many, tuple):
             return either(*(equal(shape, self.shape(item, names)) for item in many))
+        if many.type.kind == SET:
+            words = self._layouts.members(element_of(many.type).name)
+            members = (self._shapes.member(element_of(many.type).name, word) for word in words)
+            inside = zip(members, self._set(many, names), strict=True)
+            return either(*(both(same(_bare(shape), each), there) for each, there in inside))
         among = self.shape(many, names)
+        if many.type.kind == LIST:
+            return self._shapes.sequences.contains(_bare(among), _bare(shape))
         if many.type.kind == "str":
             return self.characters.contains(_bare(among), _bare(shape))
         if isinstance(among, Many):

@@ -7,10 +7,12 @@ from typing import Any
 
 from attrs import frozen
 
+from opslifecycle_codegen.ir.several import SET, element_of
 from opslifecycle_codegen.ir.symbols import Symbols
 from opslifecycle_codegen.ir.types import BOOL, Type
 from opslifecycle_codegen.modelcheck.layouts import Layouts
-from opslifecycle_codegen.modelcheck.state import Value
+from opslifecycle_codegen.modelcheck.state import Several, Value
+from opslifecycle_codegen.modelcheck.symbolic.sequences import Sequences
 from opslifecycle_codegen.modelcheck.symbolic.terms import (
     Formula,
     Member,
@@ -22,7 +24,7 @@ from opslifecycle_codegen.modelcheck.symbolic.terms import (
 )
 from opslifecycle_codegen.modelcheck.values import OPAQUE, OTHER
 
-#: A formula; `Maybe`; `Sum`; a tuple of the fields of a value; None.
+#: A formula; `Maybe`; `Sum`; a tuple of the fields of a value, or of which members a set has; None.
 Shape = Any
 
 
@@ -50,6 +52,7 @@ class Shapes:
         self._layouts = layouts
         self._ids = ids
         self._texts: dict[str, int] = {OPAQUE: 0, OTHER: 1}
+        self.sequences = Sequences()
 
     # Types --------------------------------------------------------------------------------------
 
@@ -88,6 +91,9 @@ class Shapes:
                 for variant in self.variants(union)
             ]
             return Sum(leaf(f"{name}_is", Type("variants", union)), tuple(fields))
+        if type.kind == SET:
+            words = self._layouts.members(element_of(type).name)
+            return tuple(leaf(f"{name}_{word}", BOOL) for word in words)
         if type.kind == "record":
             named = self._layouts.fields(type).items()
             return tuple(self.made(each, f"{name}_{field}", leaf) for field, each in named)
@@ -117,6 +123,8 @@ class Shapes:
         elif type.kind == "record":
             for each, value in zip(self.fields(type), shape, strict=True):
                 yield from self.leaves(each, value)
+        elif type.kind == SET:
+            yield from shape
         else:
             yield shape
 
@@ -151,6 +159,8 @@ class Shapes:
             return self._ids.index(value) if value in self._ids else 0
         if inner.kind == "float":
             return 0
+        if isinstance(value, Several):
+            return self._several(inner, value)
         if isinstance(value, str):
             return self.text(value)
         if inner.kind == "union":
@@ -161,6 +171,15 @@ class Shapes:
         if inner.kind == "record":
             return tuple(map(self.constant, self.fields(inner), value))
         return value
+
+    def _several(self, type: Type, value: Several) -> Shape:
+        element = element_of(type)
+        if type.kind == SET:
+            return tuple(word in value for word in self._layouts.members(element.name))
+        found: Formula = 0
+        for each in value:
+            found = self.sequences.longer(found, self.constant(element, each))
+        return found
 
     def variant(self, union: str, number: int, given: tuple[Shape, ...]) -> Sum:
         """Return the value of a variant with given fields."""
