@@ -19,6 +19,7 @@ from opslifecycle.shell.timers import Dues, Plan
 from opslifecycle.stores.base import Commit
 
 from tests.codegen.projects import package
+from tests.support.waiting import until
 
 KETTLE = Path(__file__).parent / "codegen/kettle.yaml"
 MINUTE_MS = 60_000
@@ -283,7 +284,7 @@ class TestRestart:
             document = registry.capture()
         with kettles.KettleRegistry.restore(document) as registry:
             # By the clock of the system, years have passed.
-            wait_until(lambda: status(registry, id) != "heating")
+            until(lambda: status(registry, id) != "heating")
 
 
 class TestThread:
@@ -292,10 +293,10 @@ class TestThread:
             ids = [bought(quick, registry) for _ in range(50)]
             for id in ids:
                 registry.heat(id)
-            wait_until(lambda: all(registry.snapshot(id).why == "too long" for id in ids))
+            until(lambda: all(registry.snapshot(id).why == "too long" for id in ids))
             names = [thread.name for thread in threading.enumerate()]
             assert names.count("opslifecycle-timers") == 1
-        wait_until(lambda: "opslifecycle-timers" not in [t.name for t in threading.enumerate()])
+        until(lambda: "opslifecycle-timers" not in [t.name for t in threading.enumerate()])
 
     def test_a_machine_that_sets_no_timer_has_no_thread(self, kettles: ModuleType) -> None:
         with kettles.KettleRegistry() as registry:
@@ -308,7 +309,7 @@ class TestThread:
             now_ms = time.time_ns() // 1_000_000
             registry.set_alarm(late, now_ms + 86_400_000)
             registry.set_alarm(soon, now_ms + 30)
-            wait_until(lambda: registry.snapshot(soon).rings == 1)
+            until(lambda: registry.snapshot(soon).rings == 1)
 
     @pytest.mark.parametrize("step", ["run_due", "_command", "_note_answers", "_sleep"])
     def test_an_interrupt_of_the_thread_loses_no_timer(
@@ -325,7 +326,7 @@ class TestThread:
             monkeypatch.setattr(Alarm, step, interrupted)
             id = bought(quick, registry)
             registry.heat(id)
-            wait_until(lambda: registry.snapshot(id).why == "too long")
+            until(lambda: registry.snapshot(id).why == "too long")
         assert not interrupts
 
     def test_a_limit_on_threads_delays_timers_and_closes_nothing(
@@ -340,7 +341,7 @@ class TestThread:
                 patch.setattr(threading.Thread, "start", refused)
                 registry.heat(ids[0])
             registry.heat(ids[1])
-            wait_until(lambda: all(registry.snapshot(id).why == "too long" for id in ids))
+            until(lambda: all(registry.snapshot(id).why == "too long" for id in ids))
 
     def test_closing_does_not_wait_for_a_timer(self, kettles: ModuleType, store: Any) -> None:
         registry = kettles.KettleRegistry(store=store)
@@ -445,10 +446,3 @@ class TestPlan:
             return compared
 
         assert cost(100_000) < 4 * cost(1_000) + 400
-
-
-def wait_until(is_so: Any) -> None:
-    deadline = time.monotonic() + 10
-    while not is_so():
-        assert time.monotonic() < deadline, "it has not happened in 10 seconds"
-        time.sleep(0.002)

@@ -35,6 +35,7 @@ from opslifecycle.shell.commands import Command, Decision
 
 from tests.builders import HANDLE, SLOT, UPDATE, result, spec
 from tests.postgres.databases import Database
+from tests.support.waiting import eventually
 
 DEADLINE_SECONDS = 30
 APPLIED = CompletionCursorConsumer.AGENT_APPLIED
@@ -59,12 +60,6 @@ async def running(registry: AsyncRegistry, name: str = "work") -> OperationId:
     await registry.register_operation(made)
     await registry.provisioning_succeeded(made.id)
     return made.id
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(DEADLINE_SECONDS):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 def test_a_caller_reads_what_its_own_commands_have_done(postgres: Database) -> None:
@@ -140,7 +135,7 @@ def test_waits_of_a_handle_end_with_what_the_owner_does(postgres: Database) -> N
     async def main() -> None:
         async with owner_and_handle(postgres) as (owner, handle):
             first, second, third = [await running(owner) for _ in range(3)]
-            await until(lambda: handle.snapshot(third))
+            await eventually(lambda: handle.snapshot(third))
             watch, gone = handle.register_watcher(first), handle.register_watcher(third)
             barrier = handle.wait_all(RunId.new(), [first, second])
             broken = handle.wait_all(RunId.new(), [first, third])
@@ -166,7 +161,7 @@ def test_consumers_of_a_handle_find_every_entry_or_a_gap(postgres: Database) -> 
             for at in range(10):
                 id = await running(owner, str(at))
                 await owner.complete_operation(id, result())
-            await until(lambda: handle.completion_feed().watermark == 10)
+            await eventually(lambda: handle.completion_feed().watermark == 10)
             gaps, names = [], []
             async for delivery in handle.consume(APPLIED, wait=False):
                 if isinstance(delivery, CompletionFeedGap):
@@ -312,7 +307,7 @@ def test_requests_that_no_host_has_sent_are_refused(
                 command,
             )
             answer = "SELECT answer FROM requests WHERE answer IS NOT NULL"
-            await until(lambda: postgres.query(answer))
+            await eventually(lambda: postgres.query(answer))
             ((text,),) = postgres.query(answer)
             assert reason in text
             await running(registry)

@@ -28,9 +28,10 @@ from opslifecycle.stores.postgres.link import Deadline, Link, within
 from opslifecycle.stores.postgres.session import Target
 
 from tests.builders import spec
-from tests.cluster.test_handles import clusters, running, until
+from tests.cluster.test_handles import clusters, running
 from tests.postgres import hosts
 from tests.postgres.databases import Database
+from tests.support.waiting import eventually, until
 
 ROOT = Path(__file__).parents[2]
 LEASES = (2.0, 2.1, 2.2)
@@ -153,7 +154,7 @@ def test_a_handle_goes_on_when_the_owner_was_killed(postgres: Database) -> None:
 
     async def main(host: HostProcess) -> None:
         async with clusters(postgres, lease_seconds=2.5) as cluster:
-            await until(lambda: host.holds() == {"r"})
+            await eventually(lambda: host.holds() == {"r"})
             handle = await cluster.open("r")
             stays = await running(handle, "stay")
             ended = await running(handle)
@@ -181,19 +182,19 @@ def test_hosts_share_all_registries_and_take_over_those_of_the_dead(postgres: Da
     names = {f"r{number}" for number in range(12)}
     make_registries(postgres, names)
     with host_processes(postgres, 2) as (first, second):
-        hosts.until(lambda: first.holds() | second.holds() == names)
-        hosts.until(lambda: first.holds() and second.holds())
-        hosts.until(lambda: not first.holds() & second.holds())
+        until(lambda: first.holds() | second.holds() == names)
+        until(lambda: first.holds() and second.holds())
+        until(lambda: not first.holds() & second.holds())
         third = HostProcess(postgres)
         try:
-            hosts.until(lambda: third.holds())
-            hosts.until(lambda: first.holds() | second.holds() | third.holds() == names)
+            until(lambda: third.holds())
+            until(lambda: first.holds() | second.holds() | third.holds() == names)
             first.end(signal.SIGKILL)
-            hosts.until(lambda: second.holds() | third.holds() == names)
+            until(lambda: second.holds() | third.holds() == names)
             assert second.end(signal.SIGTERM) == 0
             assert second.lines[-1] == "drained\n"
             assert second.holds() == set()
-            hosts.until(lambda: third.holds() == names)
+            until(lambda: third.holds() == names)
         finally:
             if third.process.poll() is None:
                 assert third.end(signal.SIGTERM) == 0
@@ -222,13 +223,13 @@ def test_a_host_that_shares_takes_over_before_one_that_has_a_handle(postgres: Da
     async def main(first: HostProcess, second: HostProcess) -> None:
         async with clusters(postgres, lease_seconds=2.5) as cluster:
             # Both have joined, and the one that has to has opened the registry.
-            await until(lambda: len(members()) == 2)
-            await until(is_placed)
-            await until(lambda: len(first.holds()) + len(second.holds()) == 1)
+            await eventually(lambda: len(members()) == 2)
+            await eventually(is_placed)
+            await eventually(lambda: len(first.holds()) + len(second.holds()) == 1)
             owner, other = (first, second) if first.holds() else (second, first)
             handle = await cluster.open("r")
             await asyncio.to_thread(owner.end, signal.SIGKILL)
-            await until(lambda: other.holds() == {"r"})
+            await eventually(lambda: other.holds() == {"r"})
             await handle.register_operation(spec())
             assert await cluster.open("r") is handle
 
@@ -269,7 +270,7 @@ def test_hosts_of_another_machine_have_no_share(postgres: Database) -> None:
                 )
                 postgres.query("INSERT INTO members VALUES (%s, 'other')", owner)
             task = asyncio.create_task(cluster.run(handler))
-            await until(lambda: opened == ["r"])
+            await eventually(lambda: opened == ["r"])
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
@@ -286,9 +287,9 @@ def test_a_host_that_has_lost_its_lease_shares_again_with_a_new_one(postgres: Da
     async def main() -> None:
         async with clusters(postgres, poll_seconds=0.05, lease_seconds=1) as cluster:
             task = asyncio.create_task(cluster.run(handler))
-            await until(lambda: len(opened) == 1)
+            await eventually(lambda: len(opened) == 1)
             postgres.query("UPDATE owners SET lease_until = clock_timestamp()")
-            await until(lambda: len(opened) == 2)
+            await eventually(lambda: len(opened) == 2)
             assert opened[0]._engine.closed is not None
             await running(opened[1])
             task.cancel()
@@ -309,7 +310,7 @@ def test_a_failing_handler_is_called_again(postgres: Database) -> None:
     async def main() -> None:
         async with clusters(postgres, poll_seconds=0.05) as cluster:
             task = asyncio.create_task(cluster.run(handler))
-            await until(lambda: len(calls) == 2)
+            await eventually(lambda: len(calls) == 2)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task

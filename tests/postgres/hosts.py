@@ -8,8 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import attrs
@@ -20,6 +19,7 @@ from tests.postgres.history import Entry, Event, Written, events, wrong
 from tests.postgres.owner_program import RETAINED
 from tests.postgres.proxy import Proxy
 from tests.postgres.transitions import Step, illegal
+from tests.support.waiting import until
 
 ROOT = Path(__file__).parents[2]
 DEADLINE_SECONDS = 60
@@ -47,14 +47,6 @@ FOR EACH STATEMENT EXECUTE FUNCTION test_record_steps();
 CREATE TRIGGER test_record AFTER UPDATE OF head ON registries FOR EACH ROW
 EXECUTE FUNCTION test_record();
 """
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Wait until something holds; fails after a minute."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, condition
-        time.sleep(0.01)
 
 
 @attrs.define(eq=False)

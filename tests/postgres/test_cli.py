@@ -20,8 +20,8 @@ from opslifecycle.cli.group import cli
 
 from tests.builders import completed, result, running
 from tests.postgres.databases import Database
-from tests.postgres.hosts import until
 from tests.support.ports import free_port
+from tests.support.waiting import until
 
 CONSUMER = CompletionCursorConsumer.AGENT_APPLIED
 

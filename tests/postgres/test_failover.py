@@ -10,9 +10,9 @@ from opslifecycle import OperationId, PersistenceError, Registry, RegistryOwnedE
 
 from tests.builders import completed
 from tests.postgres.databases import Database, new_database
-from tests.postgres.hosts import until
 from tests.postgres.proxy import Flow, Proxy
 from tests.postgres.server import NoServerError, PostgresServer, running_server
+from tests.support.waiting import until
 
 #: Two servers of their own each, which is slow on a busy machine.
 pytestmark = pytest.mark.nightly

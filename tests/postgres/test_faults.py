@@ -13,10 +13,11 @@ from opslifecycle import CommitInDoubtError, OwnershipLostError, Registry, Regis
 from tests.builders import completed, result, running
 from tests.postgres.databases import Database
 from tests.postgres.history import Entry, Event, Written, wrong
-from tests.postgres.hosts import hosts, until
+from tests.postgres.hosts import hosts
 from tests.postgres.proxy import Flow, Proxy
 from tests.postgres.transitions import Step, illegal
 from tests.scale import whole_or
+from tests.support.waiting import until
 
 NAMES = ("a", "b", "c")
 

@@ -43,8 +43,8 @@ from opslifecycle.stores.postgres.writer import Write, Writer
 from opslifecycle.operations.storage import CODEC
 from tests.builders import completed, registered, result, running
 from tests.postgres.databases import Database
-from tests.postgres.hosts import until
 from tests.support.ports import free_port
+from tests.support.waiting import until
 
 ROOT = Path(__file__).parents[2]
 MACHINE = SchemaVersion("m", 1, "digest")

@@ -19,8 +19,8 @@ from opslifecycle.stores.postgres.link import Link
 
 from tests.builders import completed, result, running, spec
 from tests.postgres.databases import Database
-from tests.postgres.hosts import until
 from tests.scale import whole_or
+from tests.support.waiting import until
 
 #: More than opening, three commands and closing need.
 STATEMENTS_MAX = 40

@@ -305,13 +305,6 @@ class Hand:
         monkeypatch.setattr(commits, "_now", lambda: self.seconds)
 
 
-def wait_until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
-
-
 class TestDeferredWrites:
     def test_what_is_refused_is_not_kept(self, registry: Registry, gate: Gate) -> None:
         registry.retire_owner("done")
@@ -351,7 +344,7 @@ class TestDeferredWrites:
             clock.seconds += 400
             registry.report_progress(id, UPDATE)
         # The deadline is counted from the start of the operation, not from the latest report.
-        wait_until(lambda: len(gate.commits) == 2)
+        until(lambda: len(gate.commits) == 2)
         registry.report_progress(id, UPDATE)
         assert len(gate.commits) == 2
         assert json.loads(gate.commits[1].writes[0][2])["progress_count"] == 3
@@ -406,7 +399,7 @@ class TestDeferredWrites:
                 registry.report_progress(id, UPDATE)
                 clock.seconds += 200
                 registry.report_progress(id, UPDATE)
-                wait_until(lambda expected=expected: store.beats >= expected)  # type: ignore[misc]
+                until(lambda expected=expected: store.beats >= expected)  # type: ignore[misc]
 
     def test_closing_says_what_it_could_not_write(
         self, make_store: MakeStore, caplog: pytest.LogCaptureFixture

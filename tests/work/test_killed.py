@@ -7,13 +7,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from opslifecycle import Completed, OperationId, Registry, SqliteStore, Terminated
 
 from tests.scale import whole_or
+from tests.support.waiting import until
 from tests.work.test_sorts import alive
 
 DEADLINE_SECONDS = 30.0
@@ -102,15 +102,6 @@ def killed(script: str, *arguments: str) -> str:
     return done.stdout
 
 
-def eventually(holds: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while time.monotonic() < deadline:
-        if holds():
-            return True
-        time.sleep(0.01)
-    return False
-
-
 @pytest.mark.parametrize("rounds", [60, 10, 200, 500][: whole_or(4, 2)])
 def test_what_was_acknowledged_is_stored_and_the_rest_is_interrupted(
     tmp_path: Path, rounds: int
@@ -139,7 +130,7 @@ def test_programs_end_with_the_supervisors_process(tmp_path: Path, how: str) -> 
         assert process.wait(DEADLINE_SECONDS) == -signal.SIGKILL
         pids = [int(line) for line in noted.read_text().split()]
         assert len(pids) == (2 if how == "guardian first" else 1)
-        assert eventually(lambda: not any(alive(pid) for pid in pids))
+        until(lambda: not any(alive(pid) for pid in pids), "the end of the programs")
     finally:
         try:
             os.killpg(process.pid, signal.SIGKILL)
