@@ -110,6 +110,10 @@ class Alarm(Generic[IdT, RecordT]):
         self._run_all = run_all
         self._wake()
 
+    def run_by(self, run_all: RunAll) -> None:
+        """Ask for the actions by another function from now on."""
+        self._run_all = run_all
+
     def stop(self, *, wait: bool) -> None:
         """Ask for nothing more; waits for what is under way, unless that waits for this."""
         self._stopped = True

@@ -17,7 +17,7 @@ import logging
 import threading
 from collections.abc import Iterable
 from functools import partial
-from typing import Generic
+from typing import TYPE_CHECKING, Generic
 
 from opslifecycle.clock import SYSTEM_CLOCK
 from opslifecycle.errors import (
@@ -41,6 +41,9 @@ from opslifecycle.shell.writes import Writes
 from opslifecycle.stores.base import Commit, Store
 from opslifecycle.sync.waking import Gate
 from opslifecycle.values.plain import error_text
+
+if TYPE_CHECKING:
+    from opslifecycle.shell.observer import Observer, QueueWatch
 
 _log = logging.getLogger("opslifecycle")
 
@@ -80,6 +83,7 @@ class Committer(Generic[IdT, RecordT]):
         self._mailbox = Mailbox()
         #: Queues a command behind the earlier ones.
         self.submit = self._mailbox.submit
+        self._watch: QueueWatch | None = None
         self._thread: threading.Thread | None = None
         # Acquired once, for good, by the thread that does the work: this object's own, or the
         # caller of `close` if that thread has not started.
@@ -97,6 +101,13 @@ class Committer(Generic[IdT, RecordT]):
     def note_delivery(self, entry: OutboxEntry) -> None:
         """Write an outbox message that a delivery has changed with the next commit."""
         self._mailbox.put(entry)
+
+    def watch(self, observer: Observer) -> None:
+        """Have batches and commits observed from now on, if commands come by the new `submit`."""
+        from opslifecycle.shell.observer import QueueWatch
+
+        self._watch = QueueWatch(observer, self._mailbox.submit)
+        self.submit = self._watch.submit
 
     def start(self) -> None:
         """Start the thread."""
@@ -167,6 +178,8 @@ class Committer(Generic[IdT, RecordT]):
             self._plan_write()
             if Wake.HEARTBEAT in arrived:
                 self._heartbeat_at = _now()
+        if self._watch is not None and batch:
+            self._watch.taken(len(batch))
         while batch:
             batch = self._commit(batch)
         goes_on = None not in arrived
@@ -226,12 +239,16 @@ class Committer(Generic[IdT, RecordT]):
 
     def _append(self, commit: Commit) -> None:
         """Write a commit; if the store has lost earlier ones, write everything again first."""
+        if self._watch is not None:
+            self._watch.appending()
         try:
             self._store.append(commit)
         except StoreRolledBackError:
             if not self._store.put_back(self._engine.lock.hold(self._writes.published)):
                 raise
             self._store.append(commit)
+        if self._watch is not None:
+            self._watch.appended()
 
     # Batches ------------------------------------------------------------------------------------
 

@@ -17,6 +17,8 @@ from opslifecycle.values.checks import exact
 if TYPE_CHECKING:
     import asyncio
 
+    from opslifecycle.shell.observer import Observer
+
 T = TypeVar("T")
 
 
@@ -41,6 +43,11 @@ class GroupCommit(Executor, Generic[IdT, RecordT]):
     def start(self) -> None:
         """Start the committer's thread."""
         self._committer.start()
+
+    def watch(self, observer: Observer) -> None:
+        """Have the queue and the commits observed from now on."""
+        self._committer.watch(observer)
+        self._submit = self._committer.submit
 
     def act(
         self,
