@@ -53,7 +53,7 @@ class TestMaking:
         clock.now_ms -= 1_000
         assert maker.make() == "01234567-89ab-7800-8000-0000ffffffff"
 
-    def test_a_child_process_waits_for_nobody_and_shares_no_numbers(self) -> None:
+    def test_a_child_process_waits_for_no_lock_and_shares_no_numbers(self) -> None:
         maker = _Uuid7Maker()
         maker.make()
         assert maker._random

@@ -217,7 +217,7 @@ class TestWhileItRuns:
             with pytest.raises(RegistryOwnedError):
                 forget(store, name)
 
-    def test_whoever_looks_while_a_run_is_forgotten_sees_the_others(
+    def test_readers_see_the_other_runs_while_one_is_forgotten(
         self, store: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         has_run(store)

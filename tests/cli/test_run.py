@@ -94,7 +94,7 @@ class TestEnds:
         assert done.stdout.splitlines()[1].startswith("completed  two (")
         assert "\x1b" not in done.stdout
 
-    def test_no_more_than_so_many_at_once_and_nobody_is_turned_away(self, tmp_path: Path) -> None:
+    def test_no_more_than_so_many_run_at_once_and_none_is_refused(self, tmp_path: Path) -> None:
         script = "touch in-$N; ls in-* | wc -l >> counts; sleep 0.1; rm in-$N"
         commands = [
             {"name": str(n), "command": script, "directory": ".", "environment": {"N": str(n)}}

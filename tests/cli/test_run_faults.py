@@ -261,7 +261,7 @@ class TestOutput:
         assert Path("x.out").exists()
         assert list(statuses().values()) == ["completed"]
 
-    def test_output_that_nobody_reads_delays_no_signal(self, store: Path) -> None:
+    def test_output_without_a_reader_delays_no_signal(self, store: Path) -> None:
         names = [{"name": f"{n:03} {'x' * 1_600}", "command": "true"} for n in range(50)]
         path = batch(*names, {"name": "last", "command": "sleep 78"})
         reading, writing = os.pipe()

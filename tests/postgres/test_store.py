@@ -369,7 +369,7 @@ class TestOwners:
         postgres.query("UPDATE owners SET lease_until = clock_timestamp()")
         with Registry(store=postgres.store(lease_seconds=9.0)) as other:
             with pytest.raises(OwnershipLostError):
-                registry.complete_operation(id, result(id))
+                registry.complete_operation(id, result(str(id)))
             assert other.broken_invariants() == []
             completed(other)
         registry.close()
@@ -395,7 +395,7 @@ class TestOwners:
             registry.mark_retired(OperationId.new())
         registry.close()
 
-    def test_a_process_that_hangs_while_it_takes_one_is_in_nobodys_way(
+    def test_a_process_that_hangs_while_it_takes_one_delays_no_other(
         self, postgres: Database, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """It holds the lock of the registry's row, as a suspended process would."""

@@ -26,7 +26,7 @@ MACHINES = [
 
 
 @pytest.mark.parametrize("path", MACHINES, ids=lambda path: path.stem)
-def test_every_claim_is_preserved_by_every_call(path: Path) -> None:
+def test_every_property_is_preserved_by_every_call(path: Path) -> None:
     program = program_of(path.read_bytes(), path.name)
     shown = induction(program)
     assert shown.failed == []

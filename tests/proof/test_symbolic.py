@@ -274,7 +274,7 @@ def test_spin_counts_as_many_states_of_the_shipped_machine() -> None:
 
 @needs_spin
 @pytest.mark.nightly
-def test_spin_tells_which_claim_is_broken() -> None:
+def test_spin_names_the_property_that_is_broken() -> None:
     assert PROGRAMS is not None
     program = edited((
         "  from: live\n  update: {registry.active_count: registry.active_count - 1}\n",
@@ -324,7 +324,7 @@ def test_each_action_of_tla_says_what_becomes_of_every_variable() -> None:
         assert f"\n{name} == " in text
 
 
-def test_export_prints_a_slice(capsys: pytest.CaptureFixture[str]) -> None:
+def test_export_prints_a_scenario(capsys: pytest.CaptureFixture[str]) -> None:
     there = ["--project", str(ROOT / "examples/lamp")]
     assert main([*there, "export", "default"]) == 0
     assert "active proctype registry()" in capsys.readouterr().out

@@ -40,7 +40,7 @@ SMALL = "resuming"
     "name",
     [pytest.param(each, marks=[pytest.mark.nightly] * (each != SMALL)) for each in SCENARIOS],
 )
-def test_a_slice_has_the_states_that_were_committed(name: str) -> None:
+def test_a_scenario_has_the_states_of_the_baseline(name: str) -> None:
     found = search(name).found
     assert found.violation is None
     assert found.closed
@@ -95,13 +95,13 @@ def test_an_effect_that_is_not_placed_is_found(name: str, effect: str, prop: str
     assert violation.property == prop
 
 
-def test_every_claim_is_checked() -> None:
+def test_every_property_is_checked() -> None:
     properties = verification.properties_of(scenario_of(edited(), "alone"))
     assert {ENDS_STAND, WATCHES_ARE_OF_THE_LIVE, "every_operation_ends"} <= set(properties)
     assert len(properties) == 20
 
 
-def test_a_story_is_the_shortest_one() -> None:
+def test_a_counterexample_is_the_shortest_one() -> None:
     with unplaced("fail_barriers"):
         violation = broken("waiting").violation
     assert violation is not None
@@ -110,7 +110,7 @@ def test_a_story_is_the_shortest_one() -> None:
     ]  # fmt: skip
 
 
-def test_the_test_of_a_story_fails_as_long_as_the_machine_is_wrong(tmp_path: Path) -> None:
+def test_the_test_of_a_counterexample_fails_as_long_as_the_machine_is_wrong(tmp_path: Path) -> None:
     with unplaced("fail_barriers"):
         violation = broken("waiting").violation
     assert violation is not None
@@ -236,7 +236,7 @@ def test_the_search_agrees_with_the_table_that_was_written_by_hand() -> None:
     assert set(looked_at) == set(cells)
 
 
-def test_what_a_slice_names_must_be_there(
+def test_what_a_scenario_names_must_exist(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lamp = (ROOT / "examples/lamp/machine/lamp.yaml").read_text()
@@ -251,7 +251,7 @@ def test_what_a_slice_names_must_be_there(
 
 
 @pytest.mark.parametrize("number", ["0", "few", "-1"])
-def test_a_slice_has_settings_that_the_registry_would_take(number: str) -> None:
+def test_a_scenario_has_settings_that_the_registry_would_accept(number: str) -> None:
     scenario = "its id used again.\n    entities: 1\n    settings: {max_completed: 1}"
     with pytest.raises(InvalidMachineError, match="expected an integer from 1 to "):
         edited((scenario, scenario.replace("max_completed: 1", f"max_completed: {number}")))

@@ -111,7 +111,7 @@ def test_a_planted_fault_is_found_and_its_schedule_repeats_it(
     replay(scenario, found.value.picks)
 
 
-def test_time_passes_only_when_nobody_has_anything_to_do() -> None:
+def test_time_passes_only_when_no_task_or_thread_can_go_on() -> None:
     schedule = Schedule()
     found: list[float] = []
 

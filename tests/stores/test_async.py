@@ -86,7 +86,7 @@ class TestOpening:
 
         asyncio.run(scenario())
 
-    def test_a_store_is_given_up_if_nobody_awaits_it_any_more(self) -> None:
+    def test_a_store_is_closed_if_its_opening_is_cancelled(self) -> None:
         async def scenario() -> Slow:
             store = Slow()
             opening = asyncio.ensure_future(AsyncRegistry.open(store=store))

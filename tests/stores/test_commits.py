@@ -65,7 +65,7 @@ class TestGroupCommit:
         assert len(gate.commits) == before + 2
         assert registry.completion_feed().watermark == 101
 
-    def test_nobody_sees_an_end_before_it_is_kept(self, registry: Registry, gate: Gate) -> None:
+    def test_readers_see_no_end_before_it_is_stored(self, registry: Registry, gate: Gate) -> None:
         id = running(registry)
         watch = registry.register_watcher(id)
         barrier = registry.wait_all(RunId.new(), [id])
@@ -229,7 +229,7 @@ class TestGroupCommit:
             registry.register_operation(spec())
 
     @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-    def test_a_failure_while_publishing_leaves_nobody_waiting(self, registry: Registry) -> None:
+    def test_a_failure_while_publishing_leaves_no_caller_waiting(self, registry: Registry) -> None:
         ids = [running(registry), running(registry)]
         watch = registry.register_watcher(ids[1])
         registry._engine.effects._plans = None  # type: ignore[assignment]
@@ -461,7 +461,7 @@ def test_a_store_is_told_that_its_owner_is_alive() -> None:
             assert time.monotonic() < deadline
 
 
-def test_a_registry_that_nobody_closes_lets_its_process_end() -> None:
+def test_a_registry_that_is_never_closed_lets_its_process_end() -> None:
     program = "from opslifecycle import *; registry = Registry(store=MemoryStore())"
     subprocess.run([sys.executable, "-c", program], check=True, timeout=30)
 

@@ -194,7 +194,7 @@ def test_functions_that_are_not_known_are_left_to_another_supervisor() -> None:
     asyncio.run(main())
 
 
-def test_a_handler_that_raises_claims_nothing() -> None:
+def test_a_handler_that_raises_leaves_operations_to_the_next_call() -> None:
     def fail(interrupted: Interrupted) -> Decision:
         raise ValueError("cannot decide")
 

@@ -179,7 +179,7 @@ class Cluster(Generic[RegistryT]):
         self._is_open = False
         for each in list(self._elsewhere.values()):
             await each._close()
-        # What is being opened or applied comes to its end, so that nothing stays open.
+        # Openings and calls in progress end first, so that nothing stays open.
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(each._close() for each in self._here.values()))
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -1,9 +1,9 @@
 """The requests of a schema: commands that hosts send to the owners of registries, and the answers.
 
-A row is inserted by the sender, claimed by the owner, answered by the very statement that commits
-the command, and deleted by the sender once it has read the answer. So a request is applied at most
-once, whatever is sent again: while its row is there, a second insert changes nothing, and it has an
-answer exactly if its command was committed.
+The sender inserts a row, and the owner claims it. The statement that commits the command answers
+it, and the sender deletes it once it has read the answer. So a request is applied at most once,
+however often it is sent: while its row exists, a second insert changes nothing. It has an answer
+exactly if its command was committed.
 """
 
 from __future__ import annotations

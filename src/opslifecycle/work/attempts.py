@@ -22,7 +22,7 @@ def runs_in_loop(work: Function | Process) -> bool:
     if isinstance(work, Process):
         return False
     if type(work) is FunctionType and work.__code__.co_flags & inspect.CO_COROUTINE:
-        # What follows comes to the same, and takes ten times as long.
+        # The tests that follow have the same result, and take ten times as long.
         return True
     while isinstance(work, functools.partial):
         work = work.func

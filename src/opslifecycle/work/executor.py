@@ -129,7 +129,7 @@ class OperationExecutor(Executor):
     def _open(self) -> ThreadSupervisor:
         """Return the supervisor for threads, which the first call opens; called with the lock.
 
-        The constructor starts nothing: an interrupt at its end would leave that to nobody.
+        The constructor starts nothing: an interrupt at its end would leave it running.
         """
         if self._closing is not None:
             raise RuntimeError("cannot schedule new futures after shutdown")

@@ -83,7 +83,7 @@ class Supervisor(Generic[IdT, OutcomeT, ResultsT]):
         self._executor = executor
         self._characters_max = result_characters_max
         self._patience_seconds = store_patience_seconds
-        # What is given for each kind of operation, if a caller of `start` gives nothing else.
+        # The fields of each kind of operation for which a call of `start` passes none.
         self._usual: dict[OperationKind, Mapping[str, object]] = {}
         self._block: Block | None = None
         self._threads: ThreadSupervisor[IdT, OutcomeT, ResultsT] | None = None

@@ -107,7 +107,7 @@ async def _close(updates: AsyncGenerator[object, None]) -> None:
 
 
 class ThreadSupervisor(Generic[IdT, OutcomeT, ResultsT]):
-    """What `with Supervisor(...) as work:` gives: a supervisor for threads.
+    """The supervisor for threads that `with Supervisor(...) as work:` returns.
 
     Functions run in threads, coroutine functions in the loop of the supervisor's own thread. Every
     method can be called in any thread, except in that loop.

@@ -64,7 +64,7 @@ class RegistryEventStream(TaskEventStream):
     ) -> AsyncGenerator[VersionedEvent, None]:
         """Iterate over the events of a task that follow a version.
 
-        If some of them were evicted, the task as it is stands for them. The iteration ends with
+        If some of them were evicted, the current task replaces them. The iteration ends with
         the last event of a task that has ended, and when the task is removed.
 
         Args:

@@ -58,7 +58,7 @@ def task_of(message: bytes) -> Task:
 
 
 def revision_of(version: TaskVersion) -> int:
-    """Return the revision that a version stands for; 0 for `TaskVersion.MISSING`.
+    """Return the revision of a version; 0 for `TaskVersion.MISSING`.
 
     Raises:
         TypeError: Another store has made the version.

@@ -67,7 +67,7 @@ class _Task(Result):
 
 
 class CreatedTask(_Task):
-    """A task that has just begun: the answer to `tools/call` that stands for a later result."""
+    """A task that has just begun: the answer to `tools/call` in place of its result."""
 
     result_type: Literal["task"] = "task"
 
