@@ -7,6 +7,7 @@ from types import ModuleType
 
 import pytest
 from opslifecycle import InvalidValueError, OutOfRangeError, SqliteStore, structure, unstructure
+from opslifecycle_codegen.cli.main import main
 from opslifecycle_codegen.cli.project import program_of
 from opslifecycle_codegen.compat.versions import compared
 from opslifecycle_codegen.modelcheck import verification
@@ -16,6 +17,7 @@ from opslifecycle_codegen.modelcheck.symbolic.induction import induction
 from opslifecycle_codegen.modelcheck.symbolic.relation import NotCoveredError, relation
 
 from tests.codegen.projects import assert_clean, imported, project
+from tests.support.warm import python
 
 CASE = Path(__file__).parent / "cases" / "collections" / "machine.yaml"
 TEXT = CASE.read_text(encoding="utf-8")
@@ -124,6 +126,40 @@ def test_a_shorter_list_and_other_elements_break_what_is_stored() -> None:
     assert "field-widened" in rules("maximum: 900", "maximum: 901")
     assert "field-type" in rules("maximum: 900", "maximum: 899")
     assert "field-type" in rules("list[str]", "list[bool]")
+
+
+WRITE = """
+from machine import *
+from opslifecycle import SqliteStore
+with TourRegistry(store=SqliteStore("tours.db")) as registry:
+    id = TourId.new()
+    registry.plan(id, frozenset({Skill.FROST, Skill.STAIRS}))
+    registry.visit(id, DoorId(1))
+    registry.ride(id, Load((5,), frozenset({Skill.FROST})), ())
+    print(id)
+"""
+READ = """
+import sys
+from machine import *
+from opslifecycle import SqliteStore
+with TourRegistry(store=SqliteStore("tours.db")) as registry:
+    found = registry.snapshot(TourId(sys.argv[1]))
+    assert found.needs == {Skill.COLD, Skill.STAIRS}, found
+    assert found.load == Load((5,), frozenset({Skill.COLD})), found
+"""
+
+
+def test_a_renamed_member_is_renamed_inside_collections(tmp_path: Path) -> None:
+    folder = project(tmp_path, CASE)
+    wrote = python("-c", WRITE, cwd=folder / "src")
+    assert wrote.returncode == 0, wrote.stderr
+    renames = "version: 2\nmigrations: {2: {reason: R., renames: {Skill: {frost: cold}}}}\n"
+    text = TEXT.replace("version: 1\n", renames).replace("Skill.frost", "Skill.cold")
+    text = text.replace("      frost: {summary", "      cold: {summary")
+    (folder / "machine/machine.yaml").write_text(text, encoding="utf-8")
+    assert main(["--project", str(folder), "generate"]) == 0
+    read = python("-c", READ, wrote.stdout.strip(), cwd=folder / "src")
+    assert read.returncode == 0, read.stderr
 
 
 def test_a_search_tries_sets_and_lists_that_rules_tell_apart() -> None:
