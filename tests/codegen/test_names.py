@@ -501,9 +501,6 @@ def put(machine: Machine, where: str, word: str) -> None:
         case "a parameter or a `let` of a machine that reads the time":
             machine["guards"]["held"]["let"] = {word: "1"}
             machine["fields"]["zz_ms"] = {"type": "int", "initial": "now"}
-        case "a setting of a machine that reads the time":
-            machine["settings"] = {word: {**count, "default": 1}}
-            machine["fields"]["zz_ms"] = {"type": "int", "initial": "now"}
         case "a parameter or a `let` of a `create` that checks unique keys":
             unique = {
                 "summary": "S.",

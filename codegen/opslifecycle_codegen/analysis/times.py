@@ -12,13 +12,11 @@ from opslifecycle_codegen.source.words import Name
 
 
 def check_times(program: Program, diagnostics: Diagnostics) -> None:
-    """Report what has the name of the time, or of the clock that it is read from."""
+    """Report what has the name of the time."""
     if not tells_time(program):
         return
     taken = "a parameter or a `let` of a machine that reads the time"
     refuse_reserved(taken, _names(program), diagnostics)
-    settings = program.machine.settings
-    refuse_reserved("a setting of a machine that reads the time", settings, diagnostics)
 
 
 def _names(program: Program) -> Iterator[Name]:

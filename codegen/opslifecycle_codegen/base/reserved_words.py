@@ -50,7 +50,7 @@ RESERVED: dict[str, tuple[frozenset[str], str]] = {
         frozenset({"clock_offset_ms", "constant_text"}),
         "every record has it",
     ),
-    "a setting": (frozenset({"cls", "store", "on_effect"}), "every constructor takes it"),
+    "a setting": (frozenset({"cls", "clock", "store", "on_effect"}), "constructors take it"),
     "a field of the registry, or a setting": (
         frozenset({"cursors", "effects_given", "epoch_id"}),
         "stores hold something else under the word",
@@ -94,10 +94,6 @@ RESERVED: dict[str, tuple[frozenset[str], str]] = {
     "a parameter or a `let` of a machine that reads the time": (
         frozenset({"now"}),
         "expressions use it for the time of the command",
-    ),
-    "a setting of a machine that reads the time": (
-        frozenset({"clock"}),
-        "the constructor takes its clock by this name",
     ),
     "a parameter or a `let` of a `create` that checks unique keys": (
         frozenset({"existing"}),
