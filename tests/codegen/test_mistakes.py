@@ -17,6 +17,7 @@ from opslifecycle_codegen.cli.explain import explained
 from opslifecycle_codegen.cli.project import program_of
 from opslifecycle_codegen.cli.report import report_findings
 from opslifecycle_codegen.emit.render import Renderer
+from opslifecycle_codegen.modelcheck.sampling import sampled
 from opslifecycle_codegen.source.parser import parse
 from opslifecycle_codegen.source.reader import read
 
@@ -153,6 +154,6 @@ def test_a_machine_changed_at_random_is_no_traceback(seed: int) -> None:
     tree = "\n".join(lines).encode()
     if not mistakes(tree):
         program = program_of(tree, "m.yaml")
-        for path, text in Renderer(program, CONFIG, "0").files().items():
+        for path, text in Renderer(program, CONFIG, "0", sampled(program)).files().items():
             if path.suffix == ".py":
                 ast.parse(text)

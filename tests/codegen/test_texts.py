@@ -22,6 +22,7 @@ from opslifecycle_codegen.cli.project import program_of
 from opslifecycle_codegen.emit import layout, texts
 from opslifecycle_codegen.emit.diagram import mermaid
 from opslifecycle_codegen.emit.render import Renderer
+from opslifecycle_codegen.modelcheck.sampling import sampled
 
 from tests.codegen.projects import assert_clean, project
 
@@ -94,7 +95,8 @@ def machine(text: str) -> bytes:
 
 
 def files_of(source: bytes) -> dict[PurePosixPath, str]:
-    return Renderer(program_of(source, "m.yaml"), PLACE, "0").files()
+    program = program_of(source, "m.yaml")
+    return Renderer(program, PLACE, "0", sampled(program)).files()
 
 
 def words(text: str) -> str:

@@ -52,10 +52,12 @@ CELLS = [
     (TaskStatus.WORKING, "answer", None),
     (TaskStatus.WORKING, "complete", TaskStatus.COMPLETED),
     (TaskStatus.WORKING, "fail", TaskStatus.FAILED),
+    (TaskStatus.WORKING, "cancel", TaskStatus.CANCELLED),
     (TaskStatus.WORKING, "expire", TaskStatus.EXPIRED),
     (TaskStatus.INPUT_REQUIRED, "report", TaskStatus.INPUT_REQUIRED),
     (TaskStatus.INPUT_REQUIRED, "complete", TaskStatus.COMPLETED),
     (TaskStatus.INPUT_REQUIRED, "fail", TaskStatus.FAILED),
+    (TaskStatus.INPUT_REQUIRED, "cancel", TaskStatus.CANCELLED),
     (TaskStatus.INPUT_REQUIRED, "expire", TaskStatus.EXPIRED),
     (TaskStatus.COMPLETED, "report", None),
     (TaskStatus.COMPLETED, "ask", None),
@@ -96,6 +98,10 @@ ILLEGAL: dict[TaskStatus, list[str]] = {}
 for _status, _action, _target in CELLS:
     if _target is None:
         ILLEGAL.setdefault(_status, []).append(_action)
+
+# Guards reject the samples of these actions, so no cell shows where they lead:
+# ask: current
+# answer: current
 
 
 def new_authority() -> TaskAuthority:
@@ -236,8 +242,7 @@ def act(registry: McpTaskRegistry, id: TaskId, action: str) -> None:
 
 def test_what_is_stored_survives_a_kill(tmp_path: Path) -> None:
     path, expected = _rt.killed(__file__, tmp_path)
-    if not expected:
-        pytest.skip("no generated sample passes the guards and is stored")
+    assert expected
     store = _rt.store_at(path)
     authority = new_authority()
     CODEC.restore(authority, store.open(CODEC.schema), _rt.SYSTEM_CLOCK)
@@ -248,6 +253,6 @@ def test_what_is_stored_survives_a_kill(tmp_path: Path) -> None:
 
 
 if __name__ == "__main__":
-    # Time stands still, so that no timer acts as well.
-    make = _rt.partial(McpTaskRegistry, clock=_rt.ManualClock())
+    # Time stands still, so that no timer acts as well and no guard depends on the day.
+    make = _rt.partial(McpTaskRegistry, clock=_rt.ManualClock(0))
     _rt.act_and_die(make, is_persistent, begin, act, BEFORE)

@@ -37,6 +37,7 @@ from opslifecycle_codegen.cli.main import main as codegen
 from opslifecycle_codegen.cli.project import compile_all
 from opslifecycle_codegen.emit.render import Renderer
 from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.modelcheck.sampling import sampled
 from opslifecycle_codegen.source.meaning import digest
 from opslifecycle_codegen.source.parser import parse
 from opslifecycle_codegen.source.reader import read
@@ -203,7 +204,7 @@ def _project(project: Path) -> tuple[Program, MachineConfig, str]:
 
 
 def _is_drift(project: Path, program: Program, config: MachineConfig, meaning: str) -> bool:
-    files = Renderer(program, config, meaning).files()
+    files = Renderer(program, config, meaning, sampled(program)).files()
     return any((project / path).read_text("utf-8") != text for path, text in files.items())
 
 

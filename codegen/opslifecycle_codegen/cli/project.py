@@ -21,6 +21,7 @@ from opslifecycle_codegen.compat.compare import Change
 from opslifecycle_codegen.emit import user_templates, write
 from opslifecycle_codegen.emit.render import Renderer
 from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.modelcheck.sampling import sampled
 from opslifecycle_codegen.source.meaning import digest
 from opslifecycle_codegen.source.parser import parse
 from opslifecycle_codegen.source.reader import read
@@ -83,7 +84,7 @@ def _compile(project: Path, config: MachineConfig, reset: Reset | None) -> Compi
     diagnostics = Diagnostics()
     machine = parse(read(source, path), diagnostics)
     program = analyze(machine, diagnostics)
-    renderer = Renderer(program, config, digest(machine))
+    renderer = Renderer(program, config, digest(machine), sampled(program))
     found = compare_with_lock(project, config, program, renderer.lock, diagnostics, reset)
     diagnostics.stop_if_any()
     files = renderer.files()

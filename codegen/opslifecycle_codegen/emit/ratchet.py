@@ -6,56 +6,28 @@ from opslifecycle_codegen.emit import layout
 from opslifecycle_codegen.emit.code import Code
 from opslifecycle_codegen.emit.state import has_stamps
 from opslifecycle_codegen.emit.unique import KeyLowering
-from opslifecycle_codegen.ir.built_ins import LEGAL_STATUS
-from opslifecycle_codegen.ir.expr import Literal
 from opslifecycle_codegen.ir.initial_values import given
 from opslifecycle_codegen.ir.naming import command_method, setting
-from opslifecycle_codegen.ir.notation import notation
-from opslifecycle_codegen.ir.program import Command, Program
+from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.public_names import PublicNames
+from opslifecycle_codegen.ir.sampled import Sampled
 from opslifecycle_codegen.ir.several import SET
 from opslifecycle_codegen.ir.symbols import Symbols
-from opslifecycle_codegen.ir.types import BOOL, Type, decimal_notation
+from opslifecycle_codegen.ir.types import Type, decimal_notation
 
 
-def cells(program: Program, names: PublicNames) -> list[tuple[str, str, str]]:
-    """Return every real status and every action whose only checks are the common ones."""
+def cells(program: Program, sampled: Sampled, names: PublicNames) -> list[tuple[str, str, str]]:
+    """Return every real status and action: illegal ones, and legal ones that take the samples."""
     rows = []
     groups = program.symbols.status_groups
     for status in [*groups["live"], *groups["terminal"]]:
         for action in program.actions:
-            legal = status in action.from_statuses
-            if legal and (action.targets or not _checks_only_the_status(program, action)):
-                # A sample payload may be refused, or choose another target.
-                continue
-            target = f"{names.status}.{(action.to or status).upper()}" if legal else "None"
-            rows.append((status.upper(), action.name, target))
+            target = sampled.targets.get((status, action.name))
+            if target is not None:
+                rows.append((status.upper(), action.name, f"{names.status}.{target.upper()}"))
+            elif status not in action.from_statuses:
+                rows.append((status.upper(), action.name, "None"))
     return rows
-
-
-def _checks_only_the_status(program: Program, action: Command) -> bool:
-    declared = next(a for n, a in program.machine.actions.items() if n == action.name)
-    usual = program.usual_guards()
-    return declared.guards is None and all(check.guard in usual for check in action.guards)
-
-
-def may_refuse(program: Program) -> list[str]:
-    """Return the common guards that may refuse a record of samples in a new registry.
-
-    A guard that only makes sure of the record, or of a flag as it is at first, lets it through.
-    """
-    passing = {f"{program.machine.entity} is not None"}
-    for name, first in program.registry_initial.items():
-        if first in (Literal(BOOL, True), Literal(BOOL, False)):
-            passing.add(
-                f"registry.{name}" if first == Literal(BOOL, True) else f"not registry.{name}"
-            )
-    usual = program.usual_guards() - {LEGAL_STATUS}
-    common = [
-        check for action in program.actions for check in action.guards if check.guard in usual
-    ]
-    refusing = (check.guard for check in common if notation(check.test) not in passing)
-    return list(dict.fromkeys(refusing))
 
 
 def calls(program: Program, width: int) -> list[tuple[str, list[str]]]:

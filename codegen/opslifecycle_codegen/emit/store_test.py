@@ -8,6 +8,7 @@ from opslifecycle_codegen.emit import layout
 from opslifecycle_codegen.emit.code import Code
 from opslifecycle_codegen.emit.ratchet import sample
 from opslifecycle_codegen.ir.program import Command, Program
+from opslifecycle_codegen.ir.sampled import Sampled
 
 
 @frozen
@@ -19,24 +20,15 @@ class StoreTest:
     before: list[tuple[str, str]]
 
 
-def store_test(program: Program, width: int) -> StoreTest | None:
+def store_test(program: Program, sampled: Sampled, width: int) -> StoreTest | None:
     """Return the test; None without a store, or if no sample can be stored."""
     symbols, create = program.symbols, program.create
-    if program.recovery is None or _holds_foreign(program, create):
+    if not sampled.is_stored or _holds_foreign(program, create):
         return None
     method, words = next(iter(program.machine.create.methods.items()))
     samples = [sample(create.params[str(word)], symbols) for word in words]
     begin = layout.called(f"registry.{method}", samples)
-    methods = {
-        str(name): str(declared.methods[0])
-        for name, declared in program.machine.actions.items()
-        if declared.methods
-    }
-    actions = [
-        action
-        for action in program.actions
-        if action.name in methods and not _holds_foreign(program, action)
-    ]
+    methods, actions = methods_of(program), _called(program)
     calls = []
     for action in actions:
         given = [Code("id"), *(sample(type, symbols) for type in action.params.values())]
@@ -49,6 +41,36 @@ def store_test(program: Program, width: int) -> StoreTest | None:
 def _holds_foreign(program: Program, command: Command) -> bool:
     """Return whether a parameter has a class of the user's program, which has no sample."""
     return any(program.symbols.holds_foreign(type) for type in command.params.values())
+
+
+def methods_of(program: Program) -> dict[str, str]:
+    """Return the method that asks for each action, for those that have one."""
+    return {
+        str(name): str(declared.methods[0])
+        for name, declared in program.machine.actions.items()
+        if declared.methods
+    }
+
+
+def ways_to(program: Program) -> list[list[str]]:
+    """Return the actions that are called on each new record, as `act_and_die` calls them."""
+    before = dict(_before(program, _called(program)))
+    ways = []
+    for last in before:
+        way = [last, last]
+        while before[way[0]]:
+            way.insert(0, before[way[0]])
+        ways.append(way)
+    return ways
+
+
+def _called(program: Program) -> list[Command]:
+    methods = methods_of(program)
+    return [
+        action
+        for action in program.actions
+        if action.name in methods and not _holds_foreign(program, action)
+    ]
 
 
 def _before(program: Program, actions: list[Command]) -> list[tuple[str, str]]:

@@ -63,9 +63,11 @@ CELLS = [
     (RequestStatus.DRAFTED, "endorse", None),
     (RequestStatus.DRAFTED, "grant", None),
     (RequestStatus.DRAFTED, "deny", None),
+    (RequestStatus.DRAFTED, "expire", RequestStatus.EXPIRED),
     (RequestStatus.DRAFTED, "withdraw", RequestStatus.WITHDRAWN),
     (RequestStatus.CIRCULATING, "circulate", None),
     (RequestStatus.CIRCULATING, "deny", RequestStatus.DENIED),
+    (RequestStatus.CIRCULATING, "expire", RequestStatus.EXPIRED),
     (RequestStatus.CIRCULATING, "withdraw", RequestStatus.WITHDRAWN),
     (RequestStatus.GRANTED, "circulate", None),
     (RequestStatus.GRANTED, "endorse", None),
@@ -102,6 +104,10 @@ ILLEGAL: dict[RequestStatus, list[str]] = {}
 for _status, _action, _target in CELLS:
     if _target is None:
         ILLEGAL.setdefault(_status, []).append(_action)
+
+# Guards reject the samples of these actions, so no cell shows where they lead:
+# endorse: in_time
+# grant: in_time
 
 
 def new_authority() -> RequestAuthority:
@@ -253,8 +259,7 @@ def act(registry: ApprovalRegistry, id: RequestId, action: str) -> None:
 
 def test_what_is_stored_survives_a_kill(tmp_path: Path) -> None:
     path, expected = _rt.killed(__file__, tmp_path)
-    if not expected:
-        pytest.skip("no generated sample passes the guards and is stored")
+    assert expected
     store = _rt.store_at(path)
     authority = new_authority()
     CODEC.restore(authority, store.open(CODEC.schema), _rt.SYSTEM_CLOCK)

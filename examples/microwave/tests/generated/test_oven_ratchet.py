@@ -50,29 +50,40 @@ CLOSED_SETS: dict[type[_rt.ClosedSet], list[tuple[str, str]]] = {
 
 #: Every status and action: the status it leads to, or None where it is illegal.
 CELLS = [
+    (OvenStatus.CLOSED_RESTING, "cook", OvenStatus.CLOSED_COOKING),
     (OvenStatus.CLOSED_RESTING, "cancel", None),
+    (OvenStatus.CLOSED_RESTING, "open_door", OvenStatus.OPENED_RESTING),
     (OvenStatus.CLOSED_RESTING, "close_door", None),
     (OvenStatus.CLOSED_RESTING, "finish", None),
     (OvenStatus.CLOSED_RESTING, "remind", None),
     (OvenStatus.CLOSED_RESTING, "scrap", OvenStatus.SCRAPPED),
     (OvenStatus.CLOSED_COOKING, "cook", None),
+    (OvenStatus.CLOSED_COOKING, "cancel", OvenStatus.CLOSED_RESTING),
+    (OvenStatus.CLOSED_COOKING, "open_door", OvenStatus.OPENED_WAITING),
     (OvenStatus.CLOSED_COOKING, "close_door", None),
     (OvenStatus.CLOSED_COOKING, "finish", OvenStatus.CLOSED_READY),
     (OvenStatus.CLOSED_COOKING, "remind", None),
     (OvenStatus.CLOSED_COOKING, "scrap", None),
     (OvenStatus.CLOSED_READY, "cook", None),
     (OvenStatus.CLOSED_READY, "cancel", None),
+    (OvenStatus.CLOSED_READY, "open_door", OvenStatus.OPENED_RESTING),
     (OvenStatus.CLOSED_READY, "close_door", None),
     (OvenStatus.CLOSED_READY, "finish", None),
     (OvenStatus.CLOSED_READY, "remind", None),
     (OvenStatus.CLOSED_READY, "scrap", None),
+    (OvenStatus.OPENED_RESTING, "cook", OvenStatus.OPENED_WAITING),
     (OvenStatus.OPENED_RESTING, "cancel", None),
     (OvenStatus.OPENED_RESTING, "open_door", None),
+    (OvenStatus.OPENED_RESTING, "close_door", OvenStatus.CLOSED_RESTING),
     (OvenStatus.OPENED_RESTING, "finish", None),
+    (OvenStatus.OPENED_RESTING, "remind", OvenStatus.OPENED_RESTING),
     (OvenStatus.OPENED_RESTING, "scrap", None),
     (OvenStatus.OPENED_WAITING, "cook", None),
+    (OvenStatus.OPENED_WAITING, "cancel", OvenStatus.OPENED_RESTING),
     (OvenStatus.OPENED_WAITING, "open_door", None),
+    (OvenStatus.OPENED_WAITING, "close_door", OvenStatus.CLOSED_COOKING),
     (OvenStatus.OPENED_WAITING, "finish", None),
+    (OvenStatus.OPENED_WAITING, "remind", OvenStatus.OPENED_WAITING),
     (OvenStatus.OPENED_WAITING, "scrap", None),
     (OvenStatus.SCRAPPED, "cook", None),
     (OvenStatus.SCRAPPED, "cancel", None),
@@ -233,8 +244,7 @@ def act(registry: OvenRegistry, id: OvenId, action: str) -> None:
 
 def test_what_is_stored_survives_a_kill(tmp_path: Path) -> None:
     path, expected = _rt.killed(__file__, tmp_path)
-    if not expected:
-        pytest.skip("no generated sample passes the guards and is stored")
+    assert expected
     store = _rt.store_at(path)
     authority = new_authority()
     CODEC.restore(authority, store.open(CODEC.schema), _rt.SYSTEM_CLOCK)
@@ -245,6 +255,6 @@ def test_what_is_stored_survives_a_kill(tmp_path: Path) -> None:
 
 
 if __name__ == "__main__":
-    # Time stands still, so that no timer acts as well.
-    make = _rt.partial(OvenRegistry, clock=_rt.ManualClock())
+    # Time stands still, so that no timer acts as well and no guard depends on the day.
+    make = _rt.partial(OvenRegistry, clock=_rt.ManualClock(0))
     _rt.act_and_die(make, is_persistent, begin, act, BEFORE)

@@ -62,6 +62,7 @@ CELLS = [
     (PullRequestStatus.DRAFT, "request_review", None),
     (PullRequestStatus.DRAFT, "approve", None),
     (PullRequestStatus.DRAFT, "request_changes", None),
+    (PullRequestStatus.DRAFT, "push", PullRequestStatus.DRAFT),
     (PullRequestStatus.DRAFT, "report_checks", PullRequestStatus.DRAFT),
     (PullRequestStatus.DRAFT, "merge", None),
     (PullRequestStatus.DRAFT, "decline", PullRequestStatus.CLOSED),
@@ -71,6 +72,7 @@ CELLS = [
     (PullRequestStatus.OPEN, "ready", None),
     (PullRequestStatus.OPEN, "approve", None),
     (PullRequestStatus.OPEN, "request_changes", None),
+    (PullRequestStatus.OPEN, "push", PullRequestStatus.OPEN),
     (PullRequestStatus.OPEN, "report_checks", PullRequestStatus.OPEN),
     (PullRequestStatus.OPEN, "merge", None),
     (PullRequestStatus.OPEN, "decline", PullRequestStatus.CLOSED),
@@ -79,6 +81,7 @@ CELLS = [
     (PullRequestStatus.OPEN, "archive", None),
     (PullRequestStatus.IN_REVIEW, "ready", None),
     (PullRequestStatus.IN_REVIEW, "request_review", None),
+    (PullRequestStatus.IN_REVIEW, "push", PullRequestStatus.IN_REVIEW),
     (PullRequestStatus.IN_REVIEW, "report_checks", PullRequestStatus.IN_REVIEW),
     (PullRequestStatus.IN_REVIEW, "merge", None),
     (PullRequestStatus.IN_REVIEW, "decline", PullRequestStatus.CLOSED),
@@ -88,6 +91,7 @@ CELLS = [
     (PullRequestStatus.APPROVED, "ready", None),
     (PullRequestStatus.APPROVED, "request_review", None),
     (PullRequestStatus.APPROVED, "approve", None),
+    (PullRequestStatus.APPROVED, "push", PullRequestStatus.IN_REVIEW),
     (PullRequestStatus.APPROVED, "report_checks", PullRequestStatus.APPROVED),
     (PullRequestStatus.APPROVED, "decline", PullRequestStatus.CLOSED),
     (PullRequestStatus.APPROVED, "reopen", None),
@@ -137,6 +141,12 @@ ILLEGAL: dict[PullRequestStatus, list[str]] = {}
 for _status, _action, _target in CELLS:
     if _target is None:
         ILLEGAL.setdefault(_status, []).append(_action)
+
+# Guards reject the samples of these actions, so no cell shows where they lead:
+# request_review: by_another
+# approve: by_another
+# request_changes: by_another
+# merge: green
 
 
 def new_authority() -> PullRequestAuthority:
@@ -301,8 +311,7 @@ def act(registry: PullRequestRegistry, id: PullRequestId, action: str) -> None:
 
 def test_what_is_stored_survives_a_kill(tmp_path: Path) -> None:
     path, expected = _rt.killed(__file__, tmp_path)
-    if not expected:
-        pytest.skip("no generated sample passes the guards and is stored")
+    assert expected
     store = _rt.store_at(path)
     authority = new_authority()
     CODEC.restore(authority, store.open(CODEC.schema), _rt.SYSTEM_CLOCK)
@@ -313,6 +322,6 @@ def test_what_is_stored_survives_a_kill(tmp_path: Path) -> None:
 
 
 if __name__ == "__main__":
-    # Time stands still, so that no timer acts as well.
-    make = _rt.partial(PullRequestRegistry, clock=_rt.ManualClock())
+    # Time stands still, so that no timer acts as well and no guard depends on the day.
+    make = _rt.partial(PullRequestRegistry, clock=_rt.ManualClock(0))
     _rt.act_and_die(make, is_persistent, begin, act, BEFORE)

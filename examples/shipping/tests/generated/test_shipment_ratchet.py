@@ -57,6 +57,7 @@ CLOSED_SETS: dict[type[_rt.ClosedSet], list[tuple[str, str]]] = {
 
 #: Every status and action: the status it leads to, or None where it is illegal.
 CELLS = [
+    (ShipmentStatus.RESERVING, "reserved", ShipmentStatus.BOOKING),
     (ShipmentStatus.RESERVING, "booked", None),
     (ShipmentStatus.RESERVING, "booking_failed", None),
     (ShipmentStatus.RESERVING, "retry", None),
@@ -66,6 +67,7 @@ CELLS = [
     (ShipmentStatus.RESERVING, "lose", None),
     (ShipmentStatus.BOOKING, "reserved", None),
     (ShipmentStatus.BOOKING, "booked", ShipmentStatus.ON_THE_WAY),
+    (ShipmentStatus.BOOKING, "booking_failed", ShipmentStatus.FAILED),
     (ShipmentStatus.BOOKING, "retry", None),
     (ShipmentStatus.BOOKING, "answer", None),
     (ShipmentStatus.BOOKING, "expire", None),
@@ -83,6 +85,7 @@ CELLS = [
     (ShipmentStatus.ASKING, "booked", None),
     (ShipmentStatus.ASKING, "booking_failed", None),
     (ShipmentStatus.ASKING, "retry", None),
+    (ShipmentStatus.ASKING, "answer", ShipmentStatus.ON_THE_WAY),
     (ShipmentStatus.ASKING, "expire", ShipmentStatus.FAILED),
     (ShipmentStatus.ASKING, "deliver", None),
     (ShipmentStatus.ASKING, "lose", None),
@@ -264,8 +267,7 @@ def act(registry: ShipmentRegistry, id: ShipmentId, action: str) -> None:
 
 def test_what_is_stored_survives_a_kill(tmp_path: Path) -> None:
     path, expected = _rt.killed(__file__, tmp_path)
-    if not expected:
-        pytest.skip("no generated sample passes the guards and is stored")
+    assert expected
     store = _rt.store_at(path)
     authority = new_authority()
     CODEC.restore(authority, store.open(CODEC.schema), _rt.SYSTEM_CLOCK)
@@ -276,6 +278,6 @@ def test_what_is_stored_survives_a_kill(tmp_path: Path) -> None:
 
 
 if __name__ == "__main__":
-    # Time stands still, so that no timer acts as well.
-    make = _rt.partial(ShipmentRegistry, clock=_rt.ManualClock())
+    # Time stands still, so that no timer acts as well and no guard depends on the day.
+    make = _rt.partial(ShipmentRegistry, clock=_rt.ManualClock(0))
     _rt.act_and_die(make, is_persistent, begin, act, BEFORE)

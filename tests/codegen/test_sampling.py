@@ -1,0 +1,67 @@
+"""Generated tests pass samples that guards accept, or are not generated: none is skipped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import opslifecycle_codegen
+import pytest
+from opslifecycle_codegen.cli.project import program_of
+from opslifecycle_codegen.modelcheck.sampling import sampled
+
+from tests.codegen.projects import ENVIRONMENT, edit, project
+from tests.support.warm import python
+
+TURNSTILE = Path(__file__).parent / "turnstile.yaml"
+TEMPLATES = Path(opslifecycle_codegen.__file__).parent / "emit/templates"
+STORED = ("watch:", "recovery: {persist_if: true}\n\nwatch:")
+OPEN = "  push: {summary: Go through., methods: [push]"
+
+
+def guarded(guard: str, *, of: str, stored: bool = False) -> bytes:
+    """Return turnstiles with a guard of actions, or of `create`."""
+    text = TURNSTILE.read_text(encoding="utf-8")
+    text = text.replace("guards:\n", f"guards:\n  picky: {{when: {guard}, error: refused}}\n", 1)
+    text = text.replace(
+        "  not_now:\n", "  refused: {class: RefusedError, message: it is}\n  not_now:\n", 1
+    )
+    old = "default_guards: [known" if of == "actions" else "  guards: [new"
+    text = text.replace(old, f"{old}, picky", 1)
+    return (text.replace(*STORED, 1) if stored else text).encode()
+
+
+def test_no_generated_test_can_be_skipped() -> None:
+    found = {path.name for path in TEMPLATES.rglob("*.j2") if "skip" in path.read_text("utf-8")}
+    assert found == set()
+
+
+def test_samples_lead_to_the_statuses_that_the_machine_says() -> None:
+    assert sampled(program_of(TURNSTILE.read_bytes(), "m.yaml")).targets == {
+        ("locked", "coin"): "unlocked", ("unlocked", "push"): "locked",
+        ("locked", "scrap"): "scrapped", ("unlocked", "scrap"): "scrapped",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("guard", "refused"),
+    [("gate.coins == 0", {}), ("gate.coins > 0", {"coin", "push", "scrap"}),
+     ("gate.place == 'text'", {}), ("gate.place.startswith('x')", {"coin", "push", "scrap"})],
+)  # fmt: skip
+def test_actions_whose_guards_reject_the_samples_are_named(guard: str, refused: set[str]) -> None:
+    found = sampled(program_of(guarded(guard, of="actions"), "m.yaml"))
+    assert found.refused == dict.fromkeys(refused, "picky")
+    assert {action for _, action in found.targets} == {"coin", "push", "scrap"} - set(refused)
+
+
+@pytest.mark.parametrize(("guard", "stored"), [("place == 'text'", True), ("place == 'x'", False)])
+def test_a_store_is_tested_if_a_sample_is_stored(tmp_path: Path, guard: str, stored: bool) -> None:
+    source = tmp_path / "turnstile.yaml"
+    source.write_bytes(guarded(guard, of="create", stored=True))
+    edit(source, "actions:\n", f"actions:\n{OPEN.replace('push', 'pull')}, from: live}}\n")
+    folder = project(tmp_path / "project", source)
+    tests = folder / "tests/test_turnstile_ratchet.py"
+    assert ("survives_a_kill" in tests.read_text(encoding="utf-8")) is stored
+    done = python("-m", "pytest", "-q", "-c", "/dev/null", "--rootdir", ".", "tests", cwd=folder,
+                  env=ENVIRONMENT)  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    assert "skipped" not in done.stdout
