@@ -186,22 +186,27 @@ class Alarm(Generic[IdT, RecordT]):
 
     def _work(self) -> None:
         try:
-            while not self._stopped:
-                self._serve()
+            self._serve()
         finally:
             self._done.open()
 
     def _serve(self) -> None:
-        """Ask for what is due, until that is to stop or an exception interrupts it."""
-        try:
-            while not self._stopped:
-                self.run_due()
-                self._sleep()
-        except BaseException:
-            _log.exception("asking for the actions of timers was interrupted, and begins again")
-            with suppress(Empty):
-                # Not at once: what has failed may fail again.
-                self._queue.get(timeout=RETRY_SECONDS_MIN)
+        """Ask for what is due until that is to stop, whatever interrupts it."""
+        while True:
+            try:
+                self._ask()
+                return
+            except BaseException:
+                _log.exception("asking for the actions of timers was interrupted, and begins again")
+                with suppress(Empty):
+                    # Not at once: what has failed may fail again.
+                    self._queue.get(timeout=RETRY_SECONDS_MIN)
+
+    def _ask(self) -> None:
+        # Not in the `try` of `_serve`: the end of a loop in a `try` is not part of it (Python 3.12).
+        while not self._stopped:
+            self.run_due()
+            self._sleep()
 
     def _sleep(self) -> None:
         seconds = self._lock.hold(self._until_next)
