@@ -100,7 +100,7 @@ kill-test: $(READY)
 chaos: $(READY)
 	$(BIN)/python -m tests.chaos
 
-# Ten minutes of real faults on several owners and their PostgreSQL server, with a printed seed.
+# Ten minutes of real faults on a PostgreSQL server and its hosts, owners first and then a cluster, with a printed seed.
 chaos-postgres: $(READY)
 	$(BIN)/python -m tests.postgres
 

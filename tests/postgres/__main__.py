@@ -1,8 +1,11 @@
 """Random faults on several hosts for some minutes: `make chaos-postgres`.
 
     python -m tests.postgres [--seconds 600] [--seed N] [--hosts 3] [--registries 100]
+                             [--program owner_program|cluster_program]
 
-Exits with 1 if an acknowledged end was lost, repeated or skipped, or if a registry had two owners.
+Half of the time each host owns what it can get; in the other half each calls every registry through
+a cluster. Exits with 1 if an acknowledged end was lost, repeated or skipped, if a registry had two
+owners, or if a host's reads went back.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from tests.postgres.proxy import Flow
 from tests.postgres.server import running_server
 
 LEASE_SECONDS = 2.0
+PROGRAMS = ["owner_program", "cluster_program"]
 #: Longer than a lease, so that a host that is cut off is followed.
 _LONG, _SHORT = (2.5, 4.0), (0.05, 0.5)
 
@@ -79,33 +83,46 @@ class Chaos:
 
 
 def main() -> int:
-    """Run until the time is over, and say what was found."""
+    """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     parser.add_argument("--hosts", type=int, default=3)
     parser.add_argument("--registries", type=int, default=100)
+    parser.add_argument("--program", choices=PROGRAMS, help="what hosts run, all of the time")
     given = parser.parse_args()
     print(f"seed {given.seed}", flush=True)
+    programs = PROGRAMS if given.program is None else [given.program]
     names = [f"r{number}" for number in range(given.registries)]
+    seconds = given.seconds / len(programs)
+    chance = random.Random(given.seed)
+    found = [campaign(each, names, given.hosts, seconds, chance) for each in programs]
+    return 1 if any(found) else 0
+
+
+def campaign(
+    program: str, names: list[str], count: int, seconds: float, chance: random.Random
+) -> list[str]:
+    """Cause faults until the time is over; print and return what was found."""
     with (
         running_server() as server,
-        hosts(new_database(server.dsn, server), names, LEASE_SECONDS) as all_of_them,
+        hosts(new_database(server.dsn, server), names, LEASE_SECONDS, program) as all_of_them,
     ):
-        started = [all_of_them.start() for _ in range(given.hosts)]
-        chaos = Chaos(all_of_them, random.Random(given.seed), started)
-        until = time.monotonic() + given.seconds
+        started = [all_of_them.start() for _ in range(count)]
+        chaos = Chaos(all_of_them, chance, started)
+        until = time.monotonic() + seconds
         while time.monotonic() < until:
             chaos.one()
         found = all_of_them.wrong()
-        for kind, count in sorted(chaos.faults.items()):
-            print(f"{count:5} {kind}")
-        for kind, count in sorted(all_of_them.counts().items()):
-            print(f"{count:8} {kind}")
+        print(f"{program}:")
+        for kind, times in sorted(chaos.faults.items()):
+            print(f"{times:5} {kind}")
+        for kind, times in sorted(all_of_them.counts().items()):
+            print(f"{times:8} {kind}")
     for each in found:
         print(f"WRONG: {each}")
-    print(f"{sum(chaos.faults.values())} faults, {len(found)} contradictions")
-    return 1 if found else 0
+    print(f"{sum(chaos.faults.values())} faults, {len(found)} contradictions", flush=True)
+    return found
 
 
 if __name__ == "__main__":

@@ -16,7 +16,9 @@ from itertools import pairwise
 import attrs
 
 #: What a host reports of a call while it owns the registry.
-_CALLS = ("registered", "completed", "read")
+_CALLS = ("registered", "completed", "read", "followed")
+#: Reads: of the owner's own memory, and of a copy that follows another host's.
+_READS = ("read", "followed")
 
 
 @attrs.frozen
@@ -69,6 +71,7 @@ def wrong(
         feed = feeds.get(name, ())
         found += [f"{name}: {each}" for each in _of_feed(own, feed)]
         found += [f"{name}: {each}" for each in _of_order(own, feed)]
+        found += [f"{name}: {each}" for each in _of_hosts(own, feed)]
     for name, written in commits.items():
         found += [f"{name}: {each}" for each in _of_owners(written)]
     return found
@@ -103,6 +106,12 @@ def _of_feed(history: Sequence[Event], feed: Sequence[Entry]) -> Iterable[str]:
             yield f"the registration of {event.value} was acknowledged and lost"
         if event.kind == "completed" and ends.get(str(event.value)) != "completed":
             yield f"the end of {event.value} was acknowledged and lost"
+        if event.kind == "not registered" and event.value in ends:
+            yield f"the registration of {event.value} was withdrawn, and applied"
+        if event.kind == "not completed" and ends.get(str(event.value)) == "completed":
+            yield f"the end of {event.value} was withdrawn, and applied"
+        if event.kind == "repeated":
+            yield f"a command on {event.value} was applied twice"
 
 
 def _of_order(history: Sequence[Event], feed: Sequence[Entry]) -> Iterable[str]:
@@ -112,7 +121,7 @@ def _of_order(history: Sequence[Event], feed: Sequence[Entry]) -> Iterable[str]:
         (each for each in history if each.kind == "completed"), key=lambda each: each.after
     )
     asked = sorted(ended, key=lambda each: each.before)
-    reads = [each for each in history if each.kind == "read"]
+    reads = [each for each in history if each.kind in _READS]
     acknowledged = _Highest([(each.after, sequences.get(str(each.value), 0)) for each in ended])
     for each in asked:
         sequence = sequences.get(str(each.value))
@@ -122,11 +131,28 @@ def _of_order(history: Sequence[Event], feed: Sequence[Entry]) -> Iterable[str]:
     later = _Lowest([(each.before, sequences.get(str(each.value), 0)) for each in asked])
     for read in reads:
         watermark = int(read.value)
-        if watermark < acknowledged.before(read.before) and _goes_on(read, history):
+        # A copy follows the owner; it may be late.
+        is_late = read.kind == "read" and watermark < acknowledged.before(read.before)
+        if is_late and _goes_on(read, history):
             yield f"host {read.host} read {watermark}, and a later end was acknowledged before"
         first = later.after(read.after)
         if first is not None and watermark >= first:
             yield f"host {read.host} read {watermark}, which was asked for later"
+
+
+def _of_hosts(history: Sequence[Event], feed: Sequence[Entry]) -> Iterable[str]:
+    """Reads of one host that go back, or lack what it has done itself before."""
+    sequences = {each.id: each.sequence for each in feed}
+    least: dict[int, int] = {}
+    for event in sorted(history, key=lambda each: each.before):
+        seen = least.get(event.host, 0)
+        if event.kind in _READS:
+            watermark = int(event.value)
+            if watermark < seen:
+                yield f"host {event.host} read {watermark} after it had seen {seen}"
+            least[event.host] = max(seen, watermark)
+        elif event.kind == "completed":
+            least[event.host] = max(seen, sequences.get(str(event.value), 0))
 
 
 def _goes_on(read: Event, history: Sequence[Event]) -> bool:
@@ -138,7 +164,7 @@ def _goes_on(read: Event, history: Sequence[Event]) -> bool:
     later = [
         each
         for each in history
-        if each.host == read.host and each.after > read.after and each.kind != "read"
+        if each.host == read.host and each.after > read.after and each.kind not in _READS
     ]
     first = min(later, key=lambda each: each.after, default=None)
     return first is not None and first.kind in ("registered", "completed")

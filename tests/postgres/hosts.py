@@ -96,12 +96,15 @@ class Host:
 class Hosts:
     """Hosts that share the registries of one schema."""
 
-    def __init__(self, database: Database, names: Sequence[str], lease: float) -> None:
+    def __init__(
+        self, database: Database, names: Sequence[str], lease: float, program: str
+    ) -> None:
         assert database.server is not None
         self.database = database
         self.server = database.server
         self.names = names
         self._lease = lease
+        self._program = program
         self._hosts: list[Host] = []
         #: A number names one process: the checker takes the calls of a host as one owner's.
         self._numbers = itertools.count(1)
@@ -116,7 +119,7 @@ class Hosts:
         dsn = self.database.dsn.replace(str(self.server.port), str(proxy.port))
         kind = "planted" if planted else "sound"
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.postgres.owner_program", dsn, self.database.schema,
+            [sys.executable, "-m", f"tests.postgres.{self._program}", dsn, self.database.schema,
              str(self._lease), kind, *self.names],
             cwd=ROOT, stdin=-1, stdout=-1, text=True,
         )  # fmt: skip
@@ -189,9 +192,14 @@ class Hosts:
 
 
 @contextlib.contextmanager
-def hosts(database: Database, names: Sequence[str], lease: float = 2.0) -> Iterator[Hosts]:
-    """Return hosts that end with the block."""
-    made = Hosts(database, names, lease)
+def hosts(
+    database: Database,
+    names: Sequence[str],
+    lease: float = 2.0,
+    program: str = "owner_program",
+) -> Iterator[Hosts]:
+    """Return hosts that end with the block; `program` is what each runs."""
+    made = Hosts(database, names, lease, program)
     try:
         yield made
     finally:
