@@ -203,7 +203,7 @@ class Alarm(Generic[IdT, RecordT]):
                     self._queue.get(timeout=RETRY_SECONDS_MIN)
 
     def _ask(self) -> None:
-        # Not in the `try` of `_serve`: the end of a loop in a `try` is not part of it (Python 3.12).
+        # Not in the `try` of `_serve`: its jump back would not be part of that (Python 3.12).
         while not self._stopped:
             self.run_due()
             self._sleep()
