@@ -12,7 +12,7 @@ from tests.proof.mutants import EQUIVALENT, Mutant, mutants
 from tests.proof.mutation import killer, tried
 from tests.scale import whole_or
 
-SHARE = whole_or(12, 3)
+SHARE = whole_or(12, 2)
 
 
 def test_mutants_are_noticed() -> None:

@@ -44,7 +44,7 @@ def _crashes(number: int) -> Made:
     [
         (_dies, 0, 600, "an examination dies", 1),
         (_hangs, 1, 1, "an examination hangs", 0),
-        (_crashes, 0, 600, "the examination crashes", 1),
+        pytest.param(_crashes, 0, 600, "the examination crashes", 1, marks=pytest.mark.nightly),
     ],
 )
 def test_what_a_process_does_not_survive_is_found_with_its_number(
