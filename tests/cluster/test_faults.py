@@ -8,7 +8,8 @@ import pytest
 
 from tests.postgres.databases import Database
 from tests.postgres.history import Entry, Event, wrong
-from tests.postgres.hosts import hosts, until
+from tests.postgres.hosts import hosts
+from tests.support.waiting import until
 
 NAMES = ("a", "b", "c")
 PROGRAM = "cluster_program"
