@@ -323,7 +323,7 @@ def test_a_log_that_fails_ends_no_delivery(parcels: Any) -> None:
         delivered.put(message.attempt)
         raise ConnectionError("no line")
 
-    logger = logging.getLogger("opslifecycle")
+    logger = logging.getLogger("opslifecycle.outbox")
     logger.addFilter(failing)
     try:
         with parcels.ParcelRegistry(on_effect=handle) as registry:

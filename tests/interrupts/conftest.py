@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import gc
-import logging
 import threading
 from collections.abc import Iterator
 
 import pytest
+
+from tests.support.logs import loggers
 
 
 @pytest.fixture(autouse=True)
@@ -15,6 +16,7 @@ def _tidied(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     # What ends the committer's thread is printed by nobody.
     monkeypatch.setattr(threading, "excepthook", lambda arguments: None)
     # Nor what is logged of deliveries that fail.
-    monkeypatch.setattr(logging.getLogger("opslifecycle"), "disabled", True)
+    for each in loggers():
+        monkeypatch.setattr(each, "disabled", True)
     yield
     gc.collect()

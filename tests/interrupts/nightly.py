@@ -6,7 +6,6 @@ Each failure is printed with the bytecode; the rest of that call is then left ou
 from __future__ import annotations
 
 import argparse
-import logging
 import multiprocessing
 import os
 import re
@@ -19,12 +18,14 @@ from pathlib import Path
 from tests.interrupts.checking import Helper
 from tests.interrupts.examinations import examinations, folder_for_stores
 from tests.interrupts.trying import InterruptError
+from tests.support.logs import loggers
 
 
 def examined(step: int, name: str) -> str:
     """Carry one examination out; return what there is to say of it."""
     threading.excepthook = lambda arguments: None
-    logging.getLogger("opslifecycle").disabled = True
+    for each in loggers():
+        each.disabled = True
     with folder_for_stores() as folder:
         try:
             count = dict(examinations(folder, Helper()))[name](step)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from types import CodeType, FrameType
 from typing import Any
 
@@ -14,6 +13,7 @@ from tests.interrupts.checking import Helper
 from tests.interrupts.examinations import examinations, folder_for_stores
 from tests.interrupts.injecting import OURS, Injection
 from tests.interrupts.surface import NOT_EXAMINED, is_left_out, public_calls
+from tests.support.logs import loggers
 
 #: More than any call has, so that none is interrupted.
 _NEVER = 10**9
@@ -33,7 +33,8 @@ def entered() -> set[CodeType]:
     with pytest.MonkeyPatch.context() as patch, folder_for_stores() as folder:
         patch.setattr(Injection, "_enter", enter)
         # Deliveries that are refused would be logged thousands of times.
-        patch.setattr(logging.getLogger("opslifecycle"), "disabled", True)
+        for each in loggers():
+            patch.setattr(each, "disabled", True)
         for _, examine in examinations(folder, Helper()):
             examine(_NEVER, first=_NEVER)
     return found

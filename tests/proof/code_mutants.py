@@ -94,6 +94,7 @@ THEN = {
     "shell.delivery": _EFFECTS,
     "shell.mailbox": [*_EFFECTS, *_INTERRUPTS],
     "shell.messages": _EFFECTS,
+    "logs": ["tests/test_logs.py"],
     "shell.observer": ["tests/telemetry"],
     "shell.observing": ["tests/telemetry"],
     "telemetry.instrumenting": ["tests/telemetry"],

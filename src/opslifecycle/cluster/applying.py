@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 from opslifecycle.cluster.requests import Request
 from opslifecycle.cluster.wire import Wire
 from opslifecycle.errors import (
@@ -12,10 +10,11 @@ from opslifecycle.errors import (
     PersistenceError,
     RegistryClosedError,
 )
+from opslifecycle.logs import EventLog
 from opslifecycle.shell.commands import Command, Reply, Together
 from opslifecycle.shell.executor import Executor
 
-_log = logging.getLogger("opslifecycle")
+_log = EventLog("cluster")
 
 
 async def apply(wire: Wire, executor: Executor, request: Request) -> bool:
@@ -61,5 +60,5 @@ async def _refuse(
     try:
         await executor.run_async(Command(run, has_value=False, reply=reply))
     except OpsLifecycleError as failure:
-        _log.warning("no answer to the request %s: %s", request.id, failure)
+        _log.warning("request_not_answered", "no answer to the request %s: %s", request.id, failure)
     return reply.is_stored

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from inspect import iscoroutinefunction
 from types import TracebackType
@@ -26,6 +25,7 @@ from opslifecycle.errors import (
     RegistryClosedError,
     RegistryOwnedError,
 )
+from opslifecycle.logs import EventLog
 from opslifecycle.shell.build import AnyDefinition, Definition
 from opslifecycle.shell.engine import AnyEngine
 from opslifecycle.shell.executor import Executor
@@ -37,7 +37,7 @@ from opslifecycle.stores.postgres.session import Target
 from opslifecycle.stores.postgres.store import PostgresStore
 from opslifecycle.values import checks
 
-_log = logging.getLogger("opslifecycle")
+_log = EventLog("cluster")
 
 
 class ClusterRegistry(Protocol):
@@ -339,7 +339,9 @@ class Cluster(Generic[RegistryT]):
         try:
             await self.open(name)
         except OpsLifecycleError as error:
-            _log.warning("%s: cannot open %r: %s", self._target.name, name, error)
+            _log.warning(
+                "registry_not_opened", "%s: cannot open %r: %s", self._target.name, name, error
+            )
 
     def _begin(self, work: Coroutine[object, object, None]) -> None:
         task = asyncio.create_task(work)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Protocol
 
 import attrs
 from opslifecycle.errors import OpsLifecycleError, PersistenceError, StoreDamagedError
+from opslifecycle.logs import EventLog
 from opslifecycle.shell.replica import StoredRow
 from opslifecycle.stores.base import SchemaVersion, StoreContents
 from opslifecycle.stores.postgres.claims import OWNER_LIVES, is_free, read, registry_row
@@ -24,7 +24,7 @@ from opslifecycle.stores.postgres.session import Target
 from opslifecycle.stores.postgres.statements import keys_text
 from opslifecycle.stores.reading import UNREADABLE
 
-_log = logging.getLogger("opslifecycle")
+_log = EventLog("cluster")
 
 
 class Mirror(Protocol):
@@ -196,7 +196,6 @@ class Following:
         return moved, [int(number or 0) for number, _, free in rows if free == "t"]
 
     def _end(self, followed: Followed, cause: str) -> None:
-        _log.error(
-            "%s: the registry %r is not followed: %s", self._target.name, followed.name, cause
-        )
+        text = "%s: the registry %r is not followed: %s"
+        _log.error("registry_not_followed", text, self._target.name, followed.name, cause)
         followed.replica.end()

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import logging
 import signal
 from collections.abc import Awaitable, Callable, Collection, Iterator
 from typing import Generic, Protocol, TypeVar
@@ -18,12 +17,13 @@ from typing import Generic, Protocol, TypeVar
 import attrs
 from opslifecycle.cluster.worker import Worker
 from opslifecycle.errors import OpsLifecycleError, RegistryOwnedError
+from opslifecycle.logs import EventLog
 from opslifecycle.stores.postgres.claims import OWNER_LIVES, is_free
 from opslifecycle.stores.postgres.link import Deadline, Link
 from opslifecycle.stores.postgres.session import Session, Target, enter, leave
 from opslifecycle.values.plain import error_text
 
-_log = logging.getLogger("opslifecycle")
+_log = EventLog("cluster")
 #: The first and the longest pause before a registry is opened again whose handler has failed.
 _PAUSE_SECONDS, _PAUSE_SECONDS_MAX = 1.0, 60.0
 
@@ -109,7 +109,7 @@ class Placement(Generic[RegistryT]):
         try:
             new = await asyncio.to_thread(enter, self._target)
         except OpsLifecycleError as error:
-            _log.warning("%s: no lease: %s", self._target.name, error)
+            _log.warning("no_lease", "%s: no lease: %s", self._target.name, error)
             return session
         await asyncio.to_thread(leave, session)
         return new
@@ -126,7 +126,7 @@ class Placement(Generic[RegistryT]):
                 self._worker.ask(lambda link, until: self._view(link, own, until))
             )
         except OpsLifecycleError as error:
-            _log.warning("%s: %s", self._target.name, error)
+            _log.warning("hosts_not_read", "%s: %s", self._target.name, error)
             return
         now = asyncio.get_running_loop().time()
         # Without a valid lease, this host is no member, and nothing is its own.
@@ -159,7 +159,8 @@ class Placement(Generic[RegistryT]):
             self._pauses.pop(name, None)
             await asyncio.Event().wait()
         except Exception as error:
-            _log.exception("%s: the handler of %r has failed", self._target.name, name)
+            text = "%s: the handler of %r has failed"
+            _log.error("handler_failed", text, self._target.name, name, cause=error)
             self._pause(name, error_text(error, repr))
         finally:
             await asyncio.shield(registry._close())
@@ -168,7 +169,8 @@ class Placement(Generic[RegistryT]):
         before, _ = self._pauses.get(name, (_PAUSE_SECONDS / 2, 0))
         seconds = min(2 * before, _PAUSE_SECONDS_MAX)
         self._pauses[name] = (seconds, asyncio.get_running_loop().time() + seconds)
-        _log.warning("%s: registry %r waits %g s: %s", self._target.name, name, seconds, cause)
+        text = "%s: registry %r waits %g s: %s"
+        _log.warning("registry_waits", text, self._target.name, name, seconds, cause)
 
     async def _release(self, names: list[str]) -> None:
         """Cancel the handlers of registries, and close them."""
@@ -208,7 +210,7 @@ class Placement(Generic[RegistryT]):
                 self._worker.ask(lambda link, until: link.run(statement, *values, deadline=until))
             )
         except OpsLifecycleError as error:
-            _log.warning("%s: %s", self._target.name, error)
+            _log.warning("host_not_removed", "%s: %s", self._target.name, error)
         await asyncio.to_thread(leave, session)
 
 

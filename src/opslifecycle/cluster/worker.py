@@ -7,7 +7,6 @@ replaces those that were lost. All state belongs to the thread: other threads po
 
 from __future__ import annotations
 
-import logging
 import secrets
 import selectors
 import socket
@@ -24,13 +23,14 @@ from opslifecycle.cluster.following import Followed, Following
 from opslifecycle.cluster.post import Post
 from opslifecycle.cluster.requests import Request, Requests
 from opslifecycle.errors import OpsLifecycleError, RegistryClosedError
+from opslifecycle.logs import EventLog
 from opslifecycle.stores.base import SchemaVersion
 from opslifecycle.stores.postgres.failures import failure_of
 from opslifecycle.stores.postgres.link import Deadline, Link, LinkLostError, RefusedError, within
 from opslifecycle.stores.postgres.session import PATIENCE_SECONDS, Target
 
 T = TypeVar("T")
-_log = logging.getLogger("opslifecycle")
+_log = EventLog("cluster")
 _RETRY_SECONDS = 0.1
 _CLEAN_SECONDS = 600.0
 
@@ -195,8 +195,9 @@ class Worker:
                     self._turn(self._linked())
                 except (LinkLostError, RefusedError) as error:
                     self._lose(error)
-                except Exception:
-                    _log.exception("%s: an unexpected error of the cluster", self._target.name)
+                except Exception as error:
+                    text = "%s: an unexpected error of the cluster"
+                    _log.error("worker_failed", text, self._target.name, cause=error)
                     self._lose(LinkLostError("an unexpected error"))
         finally:
             self._take_calls()

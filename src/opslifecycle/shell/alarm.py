@@ -6,7 +6,6 @@ write, is asked for again, later and later, as long as its timer is set. ADR 002
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -15,6 +14,7 @@ from typing import Generic, TypeAlias
 
 from opslifecycle.clock import CommandTime, ManualClock
 from opslifecycle.errors import OpsLifecycleError, OwnershipLostError, RegistryClosedError
+from opslifecycle.logs import EventLog
 from opslifecycle.shell.authority import Authority, IdT, RecordT
 from opslifecycle.shell.commands import Command, Decision
 from opslifecycle.shell.messages import RETRY_SECONDS_MIN, retry_seconds
@@ -28,7 +28,7 @@ _BATCH = 1_000
 _SLEEP_SECONDS = 30.0
 #: How long closing waits for the commands that are under way.
 CLOSE_SECONDS = 10.0
-_log = logging.getLogger("opslifecycle")
+_log = EventLog("timers")
 
 #: Runs commands in their order; returns the value or the error of each.
 RunAll: TypeAlias = Callable[[Sequence[Command[bool]]], Sequence[bool | OpsLifecycleError]]
@@ -90,7 +90,7 @@ class Alarm(Generic[IdT, RecordT]):
                 thread.start()
             except RuntimeError as error:
                 # The command is accepted, and the next one that plans a timer tries again.
-                _log.error("no thread for the timers of a registry: %s", error)
+                _log.error("no_thread", "no thread for the timers of a registry: %s", error)
                 return
             self._thread = thread
         elif self._sleeps_until_ms is not None and next_ms < self._sleeps_until_ms:
@@ -177,7 +177,7 @@ class Alarm(Generic[IdT, RecordT]):
             elif isinstance(answer, OpsLifecycleError):
                 planned.failures += 1
                 later_ms = round(retry_seconds(planned.failures) * 1000)
-                _log.info("a timer of %s is tried again: %s", planned.id, answer)
+                _log.info("timer_repeated", "a timer of %s is tried again: %s", planned.id, answer)
                 self._plan.put_back(planned, self._time.now_ms() + later_ms)
             elif answer:
                 self._plan.put_back(planned, planned.due_ms)
@@ -196,8 +196,9 @@ class Alarm(Generic[IdT, RecordT]):
             try:
                 self._ask()
                 return
-            except BaseException:
-                _log.exception("asking for the actions of timers was interrupted, and begins again")
+            except BaseException as error:
+                text = "asking for the actions of timers was interrupted, and begins again"
+                _log.error("timers_interrupted", text, cause=error)
                 with suppress(Empty):
                     # Not at once: what has failed may fail again.
                     self._queue.get(timeout=RETRY_SECONDS_MIN)

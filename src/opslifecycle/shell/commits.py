@@ -13,7 +13,6 @@ Every commit includes all deferred writes, so the store always holds the state o
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Iterable
 from functools import partial
@@ -29,6 +28,7 @@ from opslifecycle.errors import (
     RegistryClosedError,
     StoreRolledBackError,
 )
+from opslifecycle.logs import EventLog
 from opslifecycle.shell.authority import Authority, IdT, RecordT
 from opslifecycle.shell.batch import Batch, NotStorableError, without
 from opslifecycle.shell.codec import RecordCodec
@@ -45,7 +45,7 @@ from opslifecycle.values.plain import error_text
 if TYPE_CHECKING:
     from opslifecycle.shell.observer import Observer, QueueWatch
 
-_log = logging.getLogger("opslifecycle")
+_log = EventLog("commits")
 
 #: How many seconds a deferred write waits for another commit before it gets one of its own. The
 #: contract allows one second; the other half is for the commit itself.
@@ -231,7 +231,8 @@ class Committer(Generic[IdT, RecordT]):
         error = self._write_deferred()
         if error is not None:
             count = self._writes.deferred_count
-            _log.error("closed without the deferred writes of %d record(s): %s", count, error)
+            text = "closed without the deferred writes of %d record(s): %s"
+            _log.error("deferred_writes_lost", text, count, error)
 
     def _nothing_is_deferred(self) -> None:
         self._writes.forget()

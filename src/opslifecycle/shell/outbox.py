@@ -9,7 +9,6 @@ it is a dead letter (ADR 0007).
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -19,6 +18,7 @@ from queue import Empty, SimpleQueue
 
 from opslifecycle.clock import SYSTEM_CLOCK, Clock
 from opslifecycle.errors import InvalidValueError, OpsLifecycleError
+from opslifecycle.logs import EventLog
 from opslifecycle.shell.authority import Authority, IdT, RecordT
 from opslifecycle.shell.commands import Arguments, Command, Decide, Decision
 from opslifecycle.shell.delivery import AbandonedError, Caller, Handler, running_loop
@@ -39,7 +39,7 @@ from opslifecycle.values.plain import json_text
 
 #: How many seconds closing waits for a running handler. Afterwards its message stays pending.
 CLOSE_SECONDS = 10.0
-_log = logging.getLogger("opslifecycle")
+_log = EventLog("outbox")
 
 #: The outbox whose handler runs in this context.
 _delivering: ContextVar[Outbox | None] = ContextVar("_delivering", default=None)
@@ -267,10 +267,8 @@ class Outbox:
         if wait and not inside:
             if self._done.wait(CLOSE_SECONDS):
                 return
-            _log.warning(
-                "closed while the handler of an effect was still running after %g s: its message "
-                "stays pending", CLOSE_SECONDS,
-            )  # fmt: skip
+            text = "closed while a handler was still running after %g s: its message stays pending"
+            _log.warning("handler_still_running", text, CLOSE_SECONDS)
         # Without the lock, because a finalizer must not wait for it.
         self._abandoned = True
 
@@ -296,9 +294,10 @@ class Outbox:
             try:
                 self._deliver()
                 return
-            except BaseException:
+            except BaseException as error:
                 with suppress(Exception):
-                    _log.exception("the delivery of effects was interrupted, and begins again")
+                    text = "the delivery of effects was interrupted, and begins again"
+                    _log.error("delivery_interrupted", text, cause=error)
                 with suppress(Empty):
                     # Not at once: what has failed may fail again. A new message ends the pause.
                     self._queue.get(timeout=RETRY_SECONDS_MIN)
@@ -330,7 +329,7 @@ class Outbox:
                 continue
             error = self._begin(entry) or self._caller.call(entry.message)
             if isinstance(error, AbandonedError) and error.for_ever:
-                _log.error("the event loop of the effect handler is closed: effects stay pending")
+                _log.error("loop_closed", "the loop of the handler is closed: effects stay pending")
                 return
             self._record(entry, error)
 
@@ -397,4 +396,5 @@ class Outbox:
 def _log_failure(entry: OutboxEntry, error: BaseException, *, stays: bool) -> None:
     fate = "will be tried again" if stays else "is a dead letter"
     text, message = "effect %d (%s) %s: a delivery failed", entry.message
-    _log.error(text, message.number, message.effect.value, fate, exc_info=error)
+    arguments = message.number, message.effect.value, fate
+    _log.error("delivery_failed", text, *arguments, cause=error)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Awaitable, Iterator
 from types import TracebackType
@@ -19,6 +18,7 @@ from opslifecycle.errors import (
     UnsupportedError,
 )
 from opslifecycle.locks import hold, owned_lock
+from opslifecycle.logs import EventLog
 from opslifecycle.shell.archive import in_thread
 from opslifecycle.shell.build import AnyDefinition, Definition, restore_outbox
 from opslifecycle.shell.executor import Executor
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 ReadsT_co = TypeVar("ReadsT_co", covariant=True)
 
-_log = logging.getLogger("opslifecycle")
+_log = EventLog("reader")
 #: Failures after which the copy cannot follow the store any more.
 _LASTING = (EpochChangedError, StoreDamagedError, StoreVersionError)
 
@@ -195,14 +195,18 @@ class Reader(Generic[ReadsT_co]):
                 self.refresh()
                 problem = ""
             except _LASTING as error:
-                _log.error("%s is not followed any more: %s", self._store.name, error)
+                _log.error(
+                    "following_ended", "%s is not followed any more: %s", self._store.name, error
+                )
                 return
             except RegistryClosedError:
                 return
             except PersistenceError as error:
                 if str(error) != problem:
                     problem = str(error)
-                    _log.warning("%s cannot be read now: %s", self._store.name, error)
+                    _log.warning(
+                        "store_unreadable", "%s cannot be read now: %s", self._store.name, error
+                    )
 
     def _opened(self) -> _Copy[ReadsT_co]:
         if self._copy is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import copy_context
 from functools import partial
@@ -12,6 +11,7 @@ from functools import partial
 from mcp.shared.exceptions import MCPError
 from mcp_types import INTERNAL_ERROR
 from opslifecycle import OwnershipLostError, PersistenceError, StoreDamagedError, StoreLostError
+from opslifecycle.logs import EventLog
 from opslifecycle.protocols.mcp.changes import Changes
 from opslifecycle.protocols.mcp.current import CURRENT, CurrentTask
 from opslifecycle.protocols.mcp.tools import TaskTool
@@ -25,7 +25,7 @@ from opslifecycle.protocols.mcp.tasks import (
     TaskStatus,
 )
 
-_LOG = logging.getLogger("opslifecycle.mcp")
+_log = EventLog("mcp")
 _OPEN = (TaskStatus.WORKING, TaskStatus.INPUT_REQUIRED)
 #: Errors of a store that a repetition does not change.
 _LASTING = (OwnershipLostError, StoreDamagedError, StoreLostError)
@@ -63,7 +63,7 @@ class Calls:
     def _forget(self, id: TaskId, call: asyncio.Task[None]) -> None:
         del self._running[id]
         if not call.cancelled() and (error := call.exception()) is not None:
-            _LOG.error("the end of task %s cannot be recorded", id, exc_info=error)
+            _log.error("end_not_recorded", "the end of task %s cannot be recorded", id, cause=error)
 
     async def take_up(self) -> None:
         """Start the tools of tasks that an earlier process has left, or fail those tasks."""
@@ -129,8 +129,10 @@ class Calls:
                 return  # it was cancelled, or it expired, a moment before
             except _LASTING:
                 raise
-            except PersistenceError:
-                _LOG.warning("the end of task %s is not recorded yet", id, exc_info=True)
+            except PersistenceError as error:
+                _log.warning(
+                    "end_delayed", "the end of task %s is not recorded yet", id, cause=error
+                )
                 await asyncio.sleep(pause_seconds)
                 pause_seconds = min(2 * pause_seconds, _PAUSE_SECONDS_MAX)
             else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 
 import attrs
@@ -12,9 +11,10 @@ from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from mcp.server.mcpserver.tools import Tool
 from mcp.shared.exceptions import MCPError
 from mcp_types import INTERNAL_ERROR, CallToolResult, TextContent
+from opslifecycle.logs import EventLog
 from opslifecycle.protocols.mcp.wire import Json
 
-_LOG = logging.getLogger("opslifecycle.mcp")
+_log = EventLog("mcp")
 #: The time to live of a task, if neither its tool nor the extension says another one: one hour.
 TTL_MS = 3_600_000
 
@@ -61,15 +61,13 @@ class TaskTool:
             result = await self._tool.run(arguments, Context(), convert_result=True)
         except ToolError as error:
             # What a caller has passed may be private, so an expected error is logged by its type.
-            crash = error if isinstance(error, UnexpectedToolError) else None
             kind = type(error.__cause__ or error).__name__
-            _LOG.log(
-                logging.ERROR if crash else logging.INFO,
-                "the tool %s has failed: %s",
-                self.name,
-                kind,
-                exc_info=crash,
-            )
+            if isinstance(error, UnexpectedToolError):
+                _log.error(
+                    "tool_crashed", "the tool %s has failed: %s", self.name, kind, cause=error
+                )
+            else:
+                _log.info("tool_failed", "the tool %s has failed: %s", self.name, kind)
             text = TextContent(type="text", text=str(error))
             return CallToolResult(content=[text], is_error=True)
         if not isinstance(result, CallToolResult):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -15,6 +14,7 @@ from opslifecycle.errors import (
     RegistryOwnedError,
     StoreRolledBackError,
 )
+from opslifecycle.logs import EventLog
 from opslifecycle.stores.base import (
     CLOSED,
     ArchivedRow,
@@ -36,7 +36,7 @@ from opslifecycle.stores.postgres.writer import Write
 from opslifecycle.stores.reading import StoredRegistry
 from opslifecycle.values import checks
 
-_log = logging.getLogger("opslifecycle")
+_log = EventLog("postgres")
 _LEASE_SECONDS_MIN, _LEASE_SECONDS_MAX = 1.0, 3600.0
 _COLUMNS_OF_A_ROW, _COLUMNS_OF_ARCHIVED, _COLUMNS_OF_AN_ANSWER = 5, 4, 2
 _PAUSE_SECONDS = 0.05
@@ -222,7 +222,7 @@ class PostgresStore(Store):
                 # Writing everything once more is harmless.
                 threading.Event().wait(_PAUSE_SECONDS)
             except RefusedError as error:
-                _log.error("%s", failure_of(self.name, error))
+                _log.error("put_back_refused", "%s", failure_of(self.name, error))
                 return False
             else:
                 return self._has_put_back(index, len(stored.records))
@@ -231,7 +231,7 @@ class PostgresStore(Store):
     def _has_put_back(self, index: LogIndex | None, count: int) -> bool:
         if index is None:
             return False
-        _log.warning("%s: wrote %d record(s) again", self.name, count)
+        _log.warning("records_put_back", "%s: wrote %d record(s) again", self.name, count)
         self._index = index
         return True
 

@@ -10,7 +10,6 @@ still to arrive, and the heads say which of the two happened.
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
@@ -23,6 +22,7 @@ from opslifecycle.errors import (
     OwnershipLostError,
     StoreRolledBackError,
 )
+from opslifecycle.logs import EventLog
 from opslifecycle.stores.postgres.failures import failure_of, is_about_data, is_passing
 from opslifecycle.stores.postgres.link import (
     Deadline,
@@ -34,7 +34,7 @@ from opslifecycle.stores.postgres.link import (
 from opslifecycle.stores.postgres.log_index import COLUMN, LINE
 from opslifecycle.stores.postgres.statements import Statements, keys_text
 
-_log = logging.getLogger("opslifecycle")
+_log = EventLog("postgres")
 _PAUSE_SECONDS = 0.05
 #: How long commits wait for a server that cannot be reached, if the lease lasts so long.
 _UNREACHABLE_SECONDS = 5.0
@@ -130,7 +130,12 @@ class Writer:
                     self._write(writes)
             except Exception as error:
                 # The thread goes on for the other registries of the process.
-                _log.exception("%s: an unexpected error of the writer", self._name)
+                _log.error(
+                    "writer_failed",
+                    "%s: an unexpected error of the writer",
+                    self._name,
+                    cause=error,
+                )
                 for each in writes:
                     each.error = each.error or CommitInDoubtError(self._name, repr(error))
             finally:
@@ -261,7 +266,7 @@ class Writer:
 
     def _rolled_back(self, acknowledged: int, found: int) -> StoreRolledBackError:
         error = StoreRolledBackError(self._name, acknowledged, found)
-        _log.error("%s", error)
+        _log.error("commits_lost", "%s", error)
         return error
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import sqlite3
 
-_log = logging.getLogger("opslifecycle")
+from opslifecycle.logs import EventLog
+
+_log = EventLog("sqlite")
 
 #: The maximum length of the write-ahead log after a checkpoint, in bytes.
 _LOG_BYTES_MAX = 4 * 1024 * 1024
@@ -45,4 +46,4 @@ class Checkpoints:
         if logged - copied > _PAGES_OF_WARNING and not self._has_warned:
             self._has_warned = True
             text = "%s: the write-ahead log has %d pages, because a program reads without an end"
-            _log.warning(text, self._name, logged)
+            _log.warning("log_grows", text, self._name, logged)
