@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -69,6 +71,59 @@ def test_a_folder_that_leads_out_of_the_project_is_not_followed(
     edit(gates / "machine/turnstile.yaml", "Pay.", "Pay for one.")
     assert run(gates, "generate") == 2
     assert "do not go through links" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("folder", ["src", "src/turnstile"])
+def test_a_link_within_the_project_is_not_followed(
+    gates: Path, folder: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The files behind it would be removed, because no machine claims that path."""
+    (gates / folder).rename(gates / "real")
+    (gates / folder).symlink_to(gates / "real")
+    before = {path: path.read_bytes() for path in (gates / "real").rglob("*.py")}
+    for command in ("check", "generate", "generate"):
+        assert run(gates, command) == 2
+        assert f"{folder}: generated files do not go through links" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in (gates / "real").rglob("*.py")} == before
+
+
+def test_links_that_lead_to_themselves_are_one_error(
+    gates: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(gates / "src")
+    (gates / "src").symlink_to("src")
+    assert run(gates, "generate") == 2
+    assert "src: generated files do not go through links" in capsys.readouterr().err
+
+
+def test_a_folder_in_place_of_a_file_is_named(
+    gates: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (gates / "src/turnstile/enums.py").unlink()
+    (gates / "src/turnstile/enums.py").mkdir()
+    assert run(gates, "generate") == 2
+    assert (
+        "src/turnstile/enums.py: a file is generated here, and this is" in capsys.readouterr().err
+    )
+
+
+def test_a_file_in_place_of_a_folder_is_named(
+    gates: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(gates / "src/turnstile")
+    (gates / "src/turnstile").write_text("mine", encoding="utf-8")
+    assert run(gates, "generate") == 2
+    assert "src/turnstile: files are generated into this folder" in capsys.readouterr().err
+    assert (gates / "src/turnstile").read_text(encoding="utf-8") == "mine"
+
+
+def test_a_machine_that_is_a_pipe_is_not_waited_for(
+    gates: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (gates / "machine/turnstile.yaml").unlink()
+    os.mkfifo(gates / "machine/turnstile.yaml")
+    assert run(gates, "generate") == 2
+    assert "machine/turnstile.yaml:1:1: error: this is no file" in capsys.readouterr().err
 
 
 def test_what_another_package_name_leaves_behind_is_reported_and_removed(
@@ -305,6 +360,10 @@ def test_other_line_endings_are_told_as_such(
         ('source = "coding=x.yaml"', "source is a path inside the project without '='"),
         ('docs = "C:/x"', "docs is a path inside the project without ':'"),
         ('lock = "."', "lock is a path inside the project"),
+        ('lock = "src/turnstile/__init__.py"', "lock is a JSON file"),
+        ('package = "src"', "which is no name of a module"),
+        ('package = "src/__init__"', "which is no name of a module"),
+        ('docs = "~/docs"', "docs is a path inside the project without '~'"),
         ('output = "x"', "needs templates and output together"),
         (r'package = "src/task\u0000"', "package is a path inside the project"),
         ('package = "class"', "imported as 'class', which is no name of a module"),

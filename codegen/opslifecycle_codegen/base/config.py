@@ -21,7 +21,7 @@ _HEAD = re.compile(r"\s*\[\[\s*tool\s*\.\s*[\"']?opslifecycle-codegen[\"']?\s*\.
 NOT_TO_BE_HIDDEN = sys.stdlib_module_names | {
     "attr", "attrs", "cattr", "cattrs", "opslifecycle", "opslifecycle_codegen",
 }  # fmt: skip
-_NOT_IN_PATHS = frozenset('\\<>:"|?*=')
+_NOT_IN_PATHS = frozenset('\\<>:"|?*=~')
 _EXAMPLE = (
     f"add to pyproject.toml:\n\n    [[{_TABLE}.machine]]\n"
     '    source = "machine/order.yaml"\n    package = "src/shop/order"\n'
@@ -160,12 +160,15 @@ def _machine(place: _Place, table: object, line_length: int) -> MachineConfig:
         key: _path(place, key, table[key]) if key in table else None
         for key in ("tests", "docs", "templates", "output")
     }
-    lock = table.get("lock", str(source.with_suffix(".lock.json")))
+    lock = _path(place, "lock", table.get("lock", str(source.with_suffix(".lock.json"))))
+    if lock.suffix != ".json":
+        message = f"lock is a JSON file, such as machine/order.lock.json; got {str(lock)!r}"
+        raise place.error(message, "lock")
     return MachineConfig(
         source=source,
         package=package,
         module=module,
-        lock=_path(place, "lock", lock),
+        lock=lock,
         line_length=line_length,
         **optional,
     )
@@ -191,7 +194,8 @@ def _module(place: _Place, value: object, folders: tuple[str, ...]) -> str:
     else:
         name, key = str(value), "module"
         words = name.split(".") if isinstance(value, str) else [""]
-    if not all(word.isidentifier() and not keyword.iskeyword(word) for word in words):
+    named = (each.isidentifier() and not keyword.iskeyword(each) for each in words)
+    if not words or not all(named) or any(each.startswith("__") for each in words):
         message = (
             f"the generated package is imported as {name!r}, which is no name of a module;"
             " choose another folder for package, or say the name under module"

@@ -76,6 +76,7 @@ def check(options: Options) -> int:
     """Compare every file with the output of its machine; writes nothing."""
     compiled = compile_all(options.project)
     files = _files(compiled)
+    write.refuse_obstacles(options.project, files)
     stale = write.stale(options.project, files)
     owned = {path: digest for each in compiled for path, digest in each.owned.items()}
     gone = write.orphans(options.project, files, owned)

@@ -76,11 +76,12 @@ def compile_all(project: Path, reset: Reset | None = None) -> list[Compiled]:
 
 def _compile(project: Path, config: MachineConfig, reset: Reset | None) -> Compiled:
     path = str(config.source)
-    try:
-        source = (project / config.source).read_bytes()
-    except (FileNotFoundError, IsADirectoryError):
-        finding = Finding(Location(path, 1, 1), "there is no such file", "no-source")
-        raise InvalidMachineError([finding]) from None
+    file = project / config.source
+    if not file.is_file():
+        # What is no regular file, such as a pipe, may never end.
+        message = "this is no file" if file.exists() else "there is no such file"
+        raise InvalidMachineError([Finding(Location(path, 1, 1), message, "no-source")])
+    source = file.read_bytes()
     diagnostics = Diagnostics()
     machine = parse(read(source, path), diagnostics)
     program = analyze(machine, diagnostics)

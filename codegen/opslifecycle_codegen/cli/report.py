@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -72,10 +73,11 @@ def _lines(root: Path) -> Callable[[str, int], str]:
 
     def line_of(path: str, line: int) -> str:
         if path not in files:
-            try:
-                text = (root / path).read_text(encoding="utf-8", errors="replace")
-            except OSError:
-                text = ""
+            text, file = "", root / path
+            # A pipe may never end.
+            if file.is_file():
+                with suppress(OSError):
+                    text = file.read_text(encoding="utf-8", errors="replace")
             files[path] = text.splitlines()
         lines = files[path]
         return lines[line - 1].rstrip()[:200] if 0 < line <= len(lines) else ""

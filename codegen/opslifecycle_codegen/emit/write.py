@@ -79,19 +79,16 @@ def own_files(root: Path) -> Iterator[Path]:
 def refuse_to_overwrite(
     root: Path, files: Mapping[PurePosixPath, str], owned: Mapping[PurePosixPath, str]
 ) -> None:
-    """Raise InvalidConfigError if a target is hand-written, a link, or outside of the project.
+    """Raise InvalidConfigError if a target is hand-written, no file, or behind a link.
 
     Args:
         root: The folder of the project.
         files: The fresh text of each target.
         owned: The digests of generated files without the marker, as of the last run.
     """
-    inside = root.resolve()
+    refuse_obstacles(root, files)
     for path, fresh in files.items():
         target = root / path
-        if target.is_symlink() or not target.parent.resolve().is_relative_to(inside):
-            message = f"{path}: generated files do not go through links; replace the link"
-            raise InvalidConfigError(message)
         if str(path) == "pyproject.toml":
             raise InvalidConfigError(f"{path}: this is the configuration, not an output")
         found = _read(target)
@@ -103,6 +100,26 @@ def refuse_to_overwrite(
             f"{path} {why}, so it is not overwritten: move it away, or choose"
             " another folder in pyproject.toml"
         )
+
+
+def refuse_obstacles(root: Path, files: Iterable[PurePosixPath]) -> None:
+    """Raise InvalidConfigError if a target is behind a link, or in the way of a file or folder.
+
+    Behind a link the same file has two paths, of which the machine claims one: the other would be
+    removed as an orphan.
+    """
+    for path in files:
+        for place in (*reversed(path.parents[:-1]), path):
+            here, is_target = root / place, place == path
+            if here.is_symlink():
+                what = "generated files do not go through links; replace the link"
+            elif is_target and here.is_dir():
+                what = "a file is generated here, and this is a folder; move it away"
+            elif not is_target and here.exists() and not here.is_dir():
+                what = "files are generated into this folder, and it is none; move it away"
+            else:
+                continue
+            raise InvalidConfigError(f"{place}: {what}")
 
 
 def _is_ours(path: PurePosixPath, found: str, owned: Mapping[PurePosixPath, str]) -> bool:
@@ -216,7 +233,7 @@ def _difference(path: str, found: str | None, fresh: str) -> str:
     if found is None:
         return f"{path} is missing\n"
     if found.replace("\r\n", "\n") == fresh:
-        advice = "say `*.py text eol=lf` and `*.md text eol=lf` in .gitattributes"
+        advice = f"say `*{PurePosixPath(path).suffix} text eol=lf` in .gitattributes"
         return f"{path} differs in its line endings alone; {advice}\n"
     lines = list(
         difflib.unified_diff(
