@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -31,6 +32,8 @@ from opslifecycle import (
     UnsupportedError,
 )
 from opslifecycle.cluster import Cluster, NotAnsweredError
+from opslifecycle.cluster.cluster import _ClusterStore
+from opslifecycle.cluster.remote import RemoteExecutor
 from opslifecycle.shell.commands import Command, Decision
 
 from tests.builders import HANDLE, SLOT, UPDATE, result, spec
@@ -77,6 +80,58 @@ def test_a_caller_reads_what_its_own_commands_have_done(postgres: Database) -> N
             assert await handle.advance_completion_cursor(APPLIED, 1) == 1
             assert (handle.completion_cursor(APPLIED), owner.completion_cursor(APPLIED)) == (1, 1)
             assert handle.broken_invariants() == []
+
+    asyncio.run(main())
+
+
+def test_a_handle_that_is_closed_again_leaves_a_later_one_alone(postgres: Database) -> None:
+    """So is one that is collected, which closes it, too."""
+
+    async def main() -> None:
+        async with clusters(postgres) as one, clusters(postgres) as other:
+            await one.open("r")
+            first = await other.open("r")
+            await first.close()
+            second = await other.open("r")
+            assert second is not first
+            await first.close()
+            # The thread of the cluster has nothing left of the first.
+            await asyncio.wrap_future(other._the_worker.ask(lambda link, until: None))
+            id = await running(second)
+            assert second.snapshot(id) is not None
+            assert await other.open("r") is second
+
+    asyncio.run(main())
+
+
+def test_a_store_that_is_closed_late_leaves_its_successor_alone(
+    postgres: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host that has lost its lease opens its registry again before the old store is closed."""
+    real, may_close, closed = _ClusterStore.close, threading.Event(), threading.Event()
+
+    def late(self: _ClusterStore) -> None:
+        may_close.wait(DEADLINE_SECONDS)
+        real(self)
+        closed.set()
+
+    async def main() -> None:
+        # The other host does not look whether the registry is free, and so does not take it.
+        seldom = {"poll_seconds": 60, "patience_seconds": 5}
+        async with (
+            clusters(postgres, lease_seconds=1) as one, clusters(postgres, **seldom) as other
+        ):  # fmt: skip
+            first = await one.open("r")
+            handle = await other.open("r")
+            monkeypatch.setattr(_ClusterStore, "close", late)
+            postgres.query("UPDATE owners SET lease_until = clock_timestamp()")
+            await eventually(lambda: first._engine.closed is not None)
+            second = await one.open("r")
+            assert second is not first
+            assert not isinstance(second._executor, RemoteExecutor)
+            may_close.set()
+            await eventually(closed.is_set)
+            await running(handle)
 
     asyncio.run(main())
 

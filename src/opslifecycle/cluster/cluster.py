@@ -69,7 +69,7 @@ class _ClusterStore(PostgresStore):
     def close(self) -> None:
         """See `Store.close`."""
         if self.is_open:
-            self.worker.disown(self.number)
+            self.worker.disown(self.number, self.owner)
             self.closed()
         super().close()
 
@@ -274,18 +274,26 @@ class Cluster(Generic[RegistryT]):
                 self._definition.id_type,
                 self._wire,
                 lambda text, waiting: self._send(name, look.number, text, waiting),
-                lambda: self._leave(name, look.number),
+                lambda: self._leave(followed),
             )
 
         registry = replicate_registry(self._machine, self._definition, look.stored, executor_of)
         replica = Replica(engines[0], self._wire.codec)
-        worker.follow(Followed(name, look.number, look.head, replica, set(look.stored.records)))
+        followed = Followed(name, look.number, look.head, replica, set(look.stored.records))
+        worker.follow(followed)
         self._elsewhere[name] = registry
         return registry
 
-    def _leave(self, name: str, number: int) -> None:
-        self._the_worker.unfollow(number)
-        self._soon(self._elsewhere.pop, name, None)
+    def _leave(self, followed: Followed) -> None:
+        """Follow no longer for a handle, which may be closed again when it is collected."""
+        self._the_worker.unfollow(followed)
+        self._soon(self._forget_handle, followed.name)
+
+    def _forget_handle(self, name: str) -> None:
+        """Forget a handle that was closed, unless there is a later one."""
+        registry = self._elsewhere.get(name)
+        if registry is not None and registry._engine.closed is not None:
+            del self._elsewhere[name]
 
     def _soon(self, call: Callable[..., object], *arguments: object) -> None:
         """Call a function in the event loop."""

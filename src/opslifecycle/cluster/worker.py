@@ -126,9 +126,9 @@ class Worker:
         """Follow a registry from now on."""
         self.do(lambda: self._begin_following(followed))
 
-    def unfollow(self, number: int) -> None:
-        """Follow a registry no longer."""
-        self.do(lambda: self._end_following(number))
+    def unfollow(self, followed: Followed) -> None:
+        """Follow a registry no longer, unless it is followed for a later handle."""
+        self.do(lambda: self._end_following(followed))
 
     def own(self, number: int, owner: int) -> None:
         """Apply the requests to a registry from now on, which this process owns under an id."""
@@ -140,11 +140,12 @@ class Worker:
 
         self.do(begin)
 
-    def disown(self, number: int) -> None:
-        """Apply the requests to a registry no longer."""
+    def disown(self, number: int, owner: int) -> None:
+        """Apply the requests to a registry no longer, unless it is owned under another id since."""
 
         def end() -> None:
-            self._owned.pop(number, None)
+            if self._owned.get(number) == owner:
+                del self._owned[number]
 
         self.do(end)
 
@@ -178,8 +179,10 @@ class Worker:
         # It may have changed since it was read.
         self._due.registries.add(followed.number)
 
-    def _end_following(self, number: int) -> None:
-        if self._followed.pop(number, None) is not None:
+    def _end_following(self, followed: Followed) -> None:
+        number = followed.number
+        if self._followed.get(number) is followed:
+            del self._followed[number]
             channel = self.requests.channels.registry(number)
             self._jobs.append(lambda link: _run(link, f'UNLISTEN "{channel}"'))
 
@@ -311,8 +314,8 @@ class Worker:
         now = SYSTEM_CLOCK.monotonic_ns()
         self._next_ns = now + self._poll_ns
         self.post.withdraw_overdue(link, until)
-        for number in [number for number, each in self._followed.items() if not each.is_open]:
-            self._end_following(number)
+        for followed in [each for each in self._followed.values() if not each.is_open]:
+            self._end_following(followed)
         names = [self._followed[number].name for number in free if number in self._followed]
         if names:
             self._freed(names)
