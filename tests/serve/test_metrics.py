@@ -21,6 +21,7 @@ from opslifecycle.inspection.records import reader
 from opslifecycle.serve.metrics import of_registries
 from prometheus_client.parser import text_string_to_metric_families
 
+from opslifecycle.operations.base import DEFAULT_MAX_COMPLETED
 from tests.builders import completed, registered, running
 from tests.serve.serving import TOKEN, served
 
@@ -190,6 +191,7 @@ def test_the_alerts_are_of_metrics_that_exist(store: Path, registry: Registry) -
     page = (ROOT / "docs/howto/operations.md").read_text(encoding="utf-8")
     block = re.search(r"^```yaml\n(groups:.*?)^```", page, re.M | re.S)
     assert block is not None
+    assert f"`max_completed` ({DEFAULT_MAX_COMPLETED} by default)" in page
     (group,) = yaml.safe_load(block[1])["groups"]
     rules = {each["alert"]: each["expr"] for each in group["rules"]}
     assert len(rules) >= 6

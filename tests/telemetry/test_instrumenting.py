@@ -271,8 +271,9 @@ def test_counts_lags_and_ownership_are_those_of_the_instant(
     assert [point.value for point in collected.points("registry.owned").values()] == [1]
     registry.close()
     assert [point.value for point in collected.points("registry.owned").values()] == [0]
-    durations = collected.points("operation.duration")
-    assert durations[labels(status="completed")].count == 4
+    durations = collected.points("operation.duration")[labels(status="completed")]
+    assert durations.count == 4
+    assert 0 <= durations.sum < 60
 
 
 class _SlowStore(MemoryStore):
