@@ -33,6 +33,18 @@ Reset = dict[str, str | int]
 #: The fix of every error in a lock.
 _RESTORE = "restore the file from version control"
 
+#: What each part of a lock is: a class, a list of such, such by any names, or by these names.
+_FIELDS = {str: {str: str}}
+_SHAPES: dict[str, object] = {
+    "machine": str, "version": int, "digest": str, "statuses": str, "closed_sets": {str: [str]},
+    "terminal_statuses": [str], MILESTONES: [str], "ids": {str: str},
+    "keys": [{"fields": [str], "among": str}],
+    "values": _FIELDS, "unions": _FIELDS, "stored": _FIELDS, "views": _FIELDS,
+    "messages": {"sets": {str: [str]}, "arguments": _FIELDS},
+}  # fmt: skip
+#: The parts that older locks lack, or machines that do not need them.
+_OPTIONAL = frozenset({"machine", "digest", "statuses", "ids", "keys", "messages", MILESTONES})
+
 
 class InvalidLockError(Exception):
     """A lock file that cannot be read."""
@@ -121,20 +133,30 @@ def load(text: str, path: str) -> Lock:
     """Return the lock in a text; raises InvalidLockError with the reason if it is invalid."""
     try:
         lock = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidLockError(f"{path}: this is no JSON: {error}; {_RESTORE}") from None
     if not isinstance(lock, dict) or lock.get("format") != FORMAT:
         raise InvalidLockError(f"{path}: this is no lock of format {FORMAT}; {_RESTORE}")
-    for key in ("closed_sets", "values", "unions", "stored", "views"):
-        if not isinstance(lock.get(key), dict):
+    for key, shape in _SHAPES.items():
+        if key not in lock and key not in _OPTIONAL:
             raise InvalidLockError(f"{path}: the lock lacks {key!r}; {_RESTORE}")
-    if not isinstance(lock.get("terminal_statuses"), list):
-        raise InvalidLockError(f"{path}: the lock lacks 'terminal_statuses'; {_RESTORE}")
-    if not isinstance(lock.get("version"), int):
-        raise InvalidLockError(f"{path}: the lock lacks 'version'; {_RESTORE}")
+        if key in lock and not _has_shape(lock[key], shape):
+            raise InvalidLockError(f"{path}: {key!r} is not what a lock has there; {_RESTORE}")
     # Older locks lack the arguments of messages.
     lock.setdefault("messages", {"sets": {}, "arguments": {}})
     return lock
+
+
+def _has_shape(value: object, shape: object) -> bool:
+    if isinstance(shape, list):
+        return isinstance(value, list) and all(_has_shape(each, shape[0]) for each in value)
+    if not isinstance(shape, dict):
+        return type(value) is shape
+    if not isinstance(value, dict):
+        return False
+    if str in shape:
+        return all(_has_shape(each, shape[str]) for each in value.values())
+    return all(name in value and _has_shape(value[name], each) for name, each in shape.items())
 
 
 def resets(lock: Lock, path: str) -> list[Reset]:
