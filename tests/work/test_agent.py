@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import importlib.util
 import logging
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -162,6 +164,10 @@ def _run_until(agent: ModuleType, store: Mortal, path: Path, step: int | None) -
     try:
         loop.run_until_complete(main())
     except Killed:
+        # Here and not by the garbage collector, which comes late where a thread holds one of them.
+        for task in asyncio.all_tasks(loop):
+            with suppress(BaseException):
+                task.get_coro().close()
         return False
     else:
         return True
