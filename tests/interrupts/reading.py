@@ -11,7 +11,7 @@ from attrs import define, field, frozen
 from opslifecycle import Reader, Registry, RegistryClosedError, Store
 
 from tests.builders import completed, running
-from tests.interrupts.checking import Helper, interrupted, is_free
+from tests.interrupts.checking import DEADLINE_SECONDS, Helper, interrupted, is_free
 from tests.interrupts.injecting import Injection
 from tests.interrupts.trying import MakeStores, numbers, told
 
@@ -77,7 +77,7 @@ def _check_room(w: Room, call: ReaderCall, helper: Helper) -> None:
     helper.ask(reader.close)
     for each in [each for each in threading.enumerate() if each.name == _THREAD]:
         # That of an opening that was interrupted ends by itself.
-        each.join(1.0)
+        each.join(DEADLINE_SECONDS)
         assert not each.is_alive(), "its thread goes on"
     if reader._found is None:
         # What was not opened can be opened.

@@ -143,7 +143,7 @@ def serving() -> bool:
     """Return whether a thread of a supervisor is alive, after a moment in which it may end."""
     for each in threading.enumerate():
         if each.name == _THREAD:
-            each.join(1.0)
+            each.join(DEADLINE_SECONDS)
             if each.is_alive():
                 return True
     return False
