@@ -53,6 +53,14 @@ def test_actions_whose_guards_reject_the_samples_are_named(guard: str, refused: 
     assert {action for _, action in found.targets} == {"coin", "push", "scrap"} - set(refused)
 
 
+@pytest.mark.parametrize(("default", "stored"), [("front", True), ("back", False)])
+def test_what_the_first_method_leaves_out_has_its_default(default: str, stored: bool) -> None:
+    text = guarded("place == 'front'", of="create", stored=True).decode()
+    text = text.replace("{install: [id, place]}", "{install: [id], install_at: [id, place]}", 1)
+    text = text.replace("place: str}", f"place: {{type: str, default: {default}}}}}", 1)
+    assert sampled(program_of(text.encode(), "m.yaml")).is_stored is stored
+
+
 @pytest.mark.parametrize(("guard", "stored"), [("place == 'text'", True), ("place == 'x'", False)])
 def test_a_store_is_tested_if_a_sample_is_stored(tmp_path: Path, guard: str, stored: bool) -> None:
     source = tmp_path / "turnstile.yaml"

@@ -65,11 +65,11 @@ def _cells(program: Program) -> tuple[dict[tuple[str, str], str], dict[str, str]
 
 def _is_stored(program: Program) -> bool:
     """Return whether a store holds a record when every action was called as the test calls them."""
-    samples, create = _Samples(program), program.create
+    samples = _Samples(program)
     actions = {each.name: each for each in program.actions}
     runs: list[tuple[Arguments, list[tuple[str, Arguments]]]] = [
         (
-            samples.arguments(create),
+            samples.created(),
             [(name, samples.arguments(actions[name])) for name in way],
         )
         for way in (*ways_to(program), [])
@@ -105,6 +105,18 @@ class _Samples:
     def arguments(self, command: Command) -> Arguments:
         """Return the arguments of a call."""
         return tuple((name, self.of(type)) for name, type in command.params.items())
+
+    def created(self) -> Arguments:
+        """Return the arguments of the first method of `create`, and of what it leaves out."""
+        create = self._program.create
+        words = next(iter(self._program.machine.create.methods.values()))
+        left_out = {
+            name: self._evaluator.function(tree)({}) for name, tree in create.defaults.items()
+        }
+        return tuple(
+            (name, self.of(type) if name in words else left_out.get(name))
+            for name, type in create.params.items()
+        )
 
     def record(self, status: str) -> Fields:
         """Return a record in a status, with samples in place of what `create` takes."""
