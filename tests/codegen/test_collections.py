@@ -13,10 +13,12 @@ from opslifecycle_codegen.compat.versions import compared
 from opslifecycle_codegen.modelcheck import verification
 from opslifecycle_codegen.modelcheck.counterexample import counterexample, source_of_test
 from opslifecycle_codegen.modelcheck.scenarios import Scenario, scenarios
+from opslifecycle_codegen.modelcheck.search import STATES_MAX, Search
 from opslifecycle_codegen.modelcheck.symbolic.induction import induction
 from opslifecycle_codegen.modelcheck.symbolic.relation import NotCoveredError, relation
 
 from tests.codegen.projects import assert_clean, imported, project
+from tests.scale import whole_or
 from tests.support.warm import python
 
 CASE = Path(__file__).parent / "cases" / "collections" / "machine.yaml"
@@ -166,7 +168,7 @@ def test_a_search_tries_sets_and_lists_that_rules_tell_apart() -> None:
     scenario = only()
     needs = {dict(each.arguments)["needs"] for each in scenario.calls if each.method == "plan"}
     assert len(needs) == 8
-    found, _ = verification.searched(scenario)
+    found = Search(scenario, states_max=whole_or(STATES_MAX, 400)).run()
     assert found.violation is None
     assert found.refusals.keys() >= {"elsewhere", "some", "skilled"}
 
