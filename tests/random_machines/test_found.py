@@ -370,3 +370,17 @@ def test_another_region_does_not_begin_a_timer_anew() -> None:
         assert isinstance(found, Generated)
         Walk(found, tally).run(60)
     assert not tally.missing({"timer: fired"})
+
+
+@pytest.mark.parametrize("type", ["float | None", "Few | None"])
+def test_none_is_in_the_range_of_an_optional_number(type: str) -> None:
+    tree, fields = parcel("fields")
+    tree["types"] = {"Few": {"summary": "Some.", "type": "int", "maximum": 9}}
+    fields["few"] = {"type": "Few | None"}
+    fields["weight"] = {"type": type}
+    tree["actions"]["lose"] |= {
+        "params": {"grams": "int | None"},
+        "update": {"parcel.weight": "grams"},
+    }
+    tree["recovery"].pop("do")
+    assert Examination().of(tree)

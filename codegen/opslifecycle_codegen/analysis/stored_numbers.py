@@ -11,7 +11,7 @@ from opslifecycle_codegen.ir.expr import Expression, negation
 from opslifecycle_codegen.ir.notation import notation
 from opslifecycle_codegen.ir.several import LIST, Items, list_length
 from opslifecycle_codegen.ir.symbols import Symbols
-from opslifecycle_codegen.ir.types import DATETIME, FLOAT, INT, Limits, Type
+from opslifecycle_codegen.ir.types import BOOL, DATETIME, FLOAT, INT, NONE, Limits, Type
 
 #: The integers that a float represents exactly, all of them: stores return a float.
 _OF_A_FLOAT = Type(INT.kind, limits=Limits(-(2**53), 2**53))
@@ -61,7 +61,8 @@ def _stored(tree: Expression, wanted: Type, place: str, symbols: Symbols) -> Ite
             for element in elements:
                 yield from _stored(element, wanted.required.inner, place, symbols)
             yield from _long(tree, wanted, place)
-        case nodes.Literal(value=None):
+        case _ if tree.type == NONE:
+            # A literal, or what a guard has made sure of.
             pass
         case _:
             inner = wanted.required
@@ -71,7 +72,9 @@ def _stored(tree: Expression, wanted: Type, place: str, symbols: Symbols) -> Ite
             if inner.kind in ("int", "timedelta", "decimal") or (
                 inner == FLOAT and _computes(tree)
             ):
-                yield Made(place, tree, inner)
+                # None is in every range.
+                is_some = nodes.IsNone(BOOL, tree, negated=True)
+                yield Made(place, tree, inner, (is_some,) if tree.type.optional else ())
 
 
 def _long(tree: Expression, wanted: Type, place: str) -> Iterator[Made]:
