@@ -382,5 +382,9 @@ def test_none_is_in_the_range_of_an_optional_number(type: str) -> None:
         "params": {"grams": "int | None"},
         "update": {"parcel.weight": "grams"},
     }
+    tree["errors"]["heavy"] = {"class": "HeavyError", "message": "it has a weight"}
+    tree["guards"]["light"] = {"when": "parcel.weight is None", "error": "heavy"}
+    unchanged = {"guards": ["known", "light"], "update": {"parcel.weight": "parcel.weight"}}
+    tree["actions"]["deliver"] |= unchanged
     tree["recovery"].pop("do")
     assert Examination().of(tree)

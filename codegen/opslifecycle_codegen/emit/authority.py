@@ -152,7 +152,8 @@ class CommandLowering(WayLowering):
     def _choice(self, choice: Choice) -> Method:
         """Return the method that decides one of several actions by the status of the record."""
         entity, first = self._entity, choice.first
-        body = [self._look_up]
+        # Of several actions, a machine may waive that only the first is ever chosen.
+        body = [self._look_up] if choice.actions[1:] else []
         for action, statuses in choice.actions[1:]:
             tests = [Code(f"{entity} is not None"), self._is_in(statuses)]
             body += self._statement("if ", layout.joined("and", tests, AND), ":")
