@@ -25,9 +25,12 @@ class Room:
     registry: Registry
     store: Store
     reader: Any = field(init=False)
+    #: Threads of earlier readers of this process, which end when nothing refers to them.
+    others: set[threading.Thread] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         # Its thread looks once a minute, so that only the interrupted thread reads.
+        self.others = set(threading.enumerate())
         self.reader = Reader(Registry, self.store, poll_seconds=60)
 
 
@@ -75,7 +78,7 @@ def _check_room(w: Room, call: ReaderCall, helper: Helper) -> None:
         assert reader.records.list_operations() == shown
         assert is_free(reader._copy.registry), "the lock of the copy is held"
     helper.ask(reader.close)
-    for each in [each for each in threading.enumerate() if each.name == _THREAD]:
+    for each in [each for each in {*threading.enumerate()} - w.others if each.name == _THREAD]:
         # That of an opening that was interrupted ends by itself.
         each.join(DEADLINE_SECONDS)
         assert not each.is_alive(), "its thread goes on"
