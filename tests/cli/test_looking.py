@@ -306,7 +306,8 @@ def test_help_names_every_command_and_imports_none_of_them() -> None:
         "import sys\n"
         "from opslifecycle.cli.group import COMMANDS, cli\n"
         "cli(['--help'], standalone_mode=False)\n"
-        "print(sorted({each.rsplit('.')[-1] for each in sys.modules} & COMMANDS.keys()))\n"
+        "loaded = {each.removeprefix('opslifecycle.cli.') for each in sys.modules}\n"
+        "print(sorted(loaded & COMMANDS.keys()))\n"
     )
     command = [sys.executable, "-c", program]
     environ = {**os.environ, "COLUMNS": "80"}
