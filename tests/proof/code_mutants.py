@@ -161,6 +161,7 @@ THEN = {
     "cluster.following": _CLUSTER,
     "cluster.placement": _CLUSTER,
     "cluster.post": _CLUSTER,
+    "cluster.questions": _CLUSTER,
     "cluster.remote": _CLUSTER,
     "cluster.requests": _CLUSTER,
     "cluster.wire": _CLUSTER,

@@ -21,11 +21,11 @@ import attrs
 from opslifecycle.clock import SYSTEM_CLOCK
 from opslifecycle.cluster.following import Followed, Following
 from opslifecycle.cluster.post import Post
+from opslifecycle.cluster.questions import Question
 from opslifecycle.cluster.requests import Request, Requests
-from opslifecycle.errors import OpsLifecycleError, RegistryClosedError
+from opslifecycle.errors import RegistryClosedError
 from opslifecycle.logs import EventLog
 from opslifecycle.stores.base import SchemaVersion
-from opslifecycle.stores.postgres.failures import failure_of
 from opslifecycle.stores.postgres.link import Deadline, Link, LinkLostError, RefusedError, within
 from opslifecycle.stores.postgres.session import PATIENCE_SECONDS, Target
 
@@ -84,7 +84,7 @@ class Worker:
         self._due = _Due()
         self._next_ns = self._clean_ns = 0
         self._link: Link | None = None
-        self._is_stopping = False
+        self._is_stopping = self._has_ended = False
         self._pair = socket.socketpair()
         for end in self._pair:
             end.setblocking(False)
@@ -104,23 +104,12 @@ class Worker:
 
     def ask(self, question: Callable[[Link, Deadline], T]) -> Future[T]:
         """Have the thread ask the server something; repeating the question must be harmless."""
-        future: Future[T] = Future()
-        until = within(PATIENCE_SECONDS)
-
-        def job(link: Link) -> None:
-            try:
-                future.set_result(question(link, until))
-            except OpsLifecycleError as error:
-                future.set_exception(error)
-            except RefusedError as error:
-                future.set_exception(failure_of(self._target.name, error))
-            except LinkLostError as error:
-                if SYSTEM_CLOCK.monotonic_ns() < until():
-                    raise
-                future.set_exception(failure_of(self._target.name, error))
-
-        self.do(lambda: self._jobs.append(job))
-        return future
+        asked = Question(question, within(PATIENCE_SECONDS), self._target.name)
+        self.do(lambda: self._jobs.append(asked))
+        if self._has_ended:
+            # Maybe the thread took it first.
+            asked.fail(RegistryClosedError())
+        return asked.answer
 
     def follow(self, followed: Followed) -> None:
         """Follow a registry from now on."""
@@ -203,8 +192,12 @@ class Worker:
                     _log.error("worker_failed", text, self._target.name, cause=error)
                     self._lose(LinkLostError("an unexpected error"))
         finally:
+            # First, so that what is posted later knows that the thread does not take it.
+            self._has_ended = True
             self._take_calls()
             self.post.fail_all(RegistryClosedError)
+            for question in self._questions():
+                question.fail(RegistryClosedError())
             if self._link is not None:
                 self._link.close()
             for end in self._pair:
@@ -244,12 +237,18 @@ class Worker:
             self._due.everything = True
         return self._link
 
-    def _lose(self, error: Exception) -> None:
+    def _questions(self) -> list[Question[object]]:
+        return [each for each in self._jobs if isinstance(each, Question)]
+
+    def _lose(self, error: LinkLostError | RefusedError) -> None:
         """Begin anew after the loss of the connection."""
         if self._link is not None:
             self._link.close()
         self._due.everything = True
         self.post.give_up_overdue(str(error))
+        for question in self._questions():
+            # A server that cannot be reached is asked nothing, and those who ask have to know.
+            question.give_up(error)
         threading.Event().wait(_RETRY_SECONDS)
 
     def _turn(self, link: Link) -> None:
