@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from types import ModuleType
 
+import attrs
 import pytest
 from opslifecycle import InvalidValueError, OutOfRangeError, SqliteStore, structure, unstructure
 from opslifecycle_codegen.cli.main import main
 from opslifecycle_codegen.cli.project import program_of
 from opslifecycle_codegen.compat.versions import compared
+from opslifecycle_codegen.ir.types import INT, STR, Limits, Type, join, optional
 from opslifecycle_codegen.modelcheck import verification
 from opslifecycle_codegen.modelcheck.counterexample import counterexample, source_of_test
 from opslifecycle_codegen.modelcheck.scenarios import Scenario, scenarios
@@ -79,6 +81,59 @@ def test_a_list_that_would_be_too_long_is_rejected(tours: ModuleType) -> None:
         assert len(registry.snapshot(id).doors) == 4
         registry.skip(id)
         assert registry.snapshot(id).doors == ()
+
+
+def test_a_list_that_may_be_none_is_measured_only_if_it_is_there(tours: ModuleType) -> None:
+    with tours.TourRegistry() as registry:
+        id = tours.TourId.new()
+        registry.plan(id, frozenset())
+        registry.visit(id, tours.DoorId(1))
+        registry.ride(id, tours.Load((1,), frozenset()), ("ring",))
+        with pytest.raises(OutOfRangeError, match=r"len\(tour\.notes\)"):
+            registry.remark(id, ("a", "b", "c"))
+        registry.remark(id, ("a", "b"))
+        assert registry.snapshot(id).notes == ("a", "b")
+        registry.remark(id, None)
+        assert registry.snapshot(id).notes is None
+
+
+def test_two_lists_have_a_common_type_without_a_length() -> None:
+    short, long = (
+        Type("list", name, INT, Limits(max_length=most)) for name, most in (("S", 2), ("L", 9))
+    )
+    assert join(short, long) == join(long, short) == Type("list", inner=INT)
+    assert join(optional(short), long) == optional(Type("list", inner=INT))
+    assert join(short, Type("list", "T", STR, Limits(max_length=2))) is None
+    assert join(short, short) == short
+
+
+def test_a_set_of_actions_has_as_many_members_as_there_are() -> None:
+    text = TEXT.replace(
+        "\n\nvalues:", "\n  Done: {summary: D., type: 'frozenset[TourAction]'}\n\nvalues:"
+    )
+    text = text.replace(
+        "  notes: {type", "  done: {type: Done, initial: frozenset()}\n  notes: {type"
+    )
+    history = "history: {summary: H., method: history, last: 2}\n"
+    program = program_of((text + history).encode(), "m.yaml")
+    limits = program.symbols.refined["Done"].limits
+    assert limits is not None
+    assert limits.max_length == len(program.symbols.enums["TourAction"].members) > 3
+
+
+def test_sets_of_a_program_are_converted_as_before(tours: ModuleType) -> None:
+    both = frozenset({tours.Skill.FROST, tours.Skill.STAIRS})
+    assert unstructure(both) == ["stairs", "frost"]
+    assert unstructure(frozenset({"b"})) == frozenset({"b"})
+    assert unstructure(Basket(frozenset({3}))) == {"inside": frozenset({3})}
+    assert structure({"inside": [3]}, Basket) == Basket(frozenset({3}))
+
+
+@attrs.frozen
+class Basket:
+    """A class of a program."""
+
+    inside: frozenset[int]
 
 
 @pytest.mark.parametrize("value", [[], {"frost"}, "frost", None, 5, frozenset({"frost"})])

@@ -53,8 +53,13 @@ def refined_types(
     return {
         str(name): resolver.resolve(name, each)
         for name, each in declared.items()
-        if not each.type.strip().endswith("]")
+        if not is_several(each)
     }
+
+
+def is_several(declared: type_model.RefinedType) -> bool:
+    """Return whether a declared type is one of collections."""
+    return declared.type.strip().endswith("]")
 
 
 def given_limits(declared: type_model.RefinedType) -> dict[str, Text]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from opslifecycle_codegen.analysis.refined import given_limits, integer_of
+from opslifecycle_codegen.analysis.refined import given_limits, integer_of, is_several
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.ir.several import LIST, SET
 from opslifecycle_codegen.ir.symbols import Symbols
@@ -15,14 +15,9 @@ from opslifecycle_codegen.source.words import TypeName
 #: The greatest length of a list: a record is one value, which is written whole with each change.
 ELEMENTS_MAX = 1000
 _SPELLED = re.compile(r"(list|frozenset)\s*\[\s*(\w+)\s*\]")
-#: Kinds of types whose values a list can hold.
+#: Kinds of types whose values a list can hold, and what messages call them.
 _HELD = "it holds integers, decimal numbers, texts, times, bytes, ids and members of closed sets"
 _ELEMENTS = ("bool", "int", "str", "datetime", "timedelta", "decimal", "bytes", "enum", "id")
-
-
-def is_several(declared: type_model.RefinedType) -> bool:
-    """Return whether a declared type is one of collections."""
-    return declared.type.strip().endswith("]")
 
 
 def several_types(
@@ -98,7 +93,10 @@ class _Several:
         return length or 1
 
     def _members(self, enum: str) -> int:
-        """Return the number of members of a closed set, which are resolved later."""
+        """Return the number of members of a closed set, most of which are resolved later."""
+        known = self._symbols.enums[enum].members
+        if known:
+            return len(known)
         for name, declared in self._machine.enums.items():
             if name == enum and declared.members_from == "actions":
                 return len(self._machine.actions)

@@ -72,9 +72,12 @@ def _stored(tree: Expression, wanted: Type, place: str, symbols: Symbols) -> Ite
             if inner.kind in ("int", "timedelta", "decimal") or (
                 inner == FLOAT and _computes(tree)
             ):
-                # None is in every range.
-                is_some = nodes.IsNone(BOOL, tree, negated=True)
-                yield Made(place, tree, inner, (is_some,) if tree.type.optional else ())
+                yield Made(place, tree, inner, _some(tree))
+
+
+def _some(tree: Expression) -> tuple[Expression, ...]:
+    """Return the test that an optional value is there: None is in every range."""
+    return (nodes.IsNone(BOOL, tree, negated=True),) if tree.type.optional else ()
 
 
 def _long(tree: Expression, wanted: Type, place: str) -> Iterator[Made]:
@@ -82,7 +85,7 @@ def _long(tree: Expression, wanted: Type, place: str) -> Iterator[Made]:
     type = wanted.required
     if type.kind == LIST and type.limits is not None:
         limits = Limits(0, type.limits.max_length)
-        yield Made(f"len({place})", list_length(tree), Type("int", limits=limits))
+        yield Made(f"len({place})", list_length(tree), Type("int", limits=limits), _some(tree))
 
 
 def _computes(tree: Expression) -> bool:

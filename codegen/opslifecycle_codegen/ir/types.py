@@ -239,6 +239,10 @@ def join(one: Type, other: Type) -> Type | None:
             return None
         computed = decimal(bare.places)
         return optional(computed) if one.optional or other.optional else computed
+    if bare.several and bare.kind == others.kind and bare != others:
+        # The length of either side may be greater than the other type allows.
+        joined = Type(bare.kind, inner=bare.inner) if bare.inner == others.inner else None
+        return optional(joined) if joined and (one.optional or other.optional) else joined
     if fits(one, other):
         return other
     if fits(other, one):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from opslifecycle.errors import InvalidValueError
 from opslifecycle.values.binary import bytes_of_data, bytes_text
+from opslifecycle.values.closed_set import ClosedSet
 from opslifecycle.values.decimals import decimal_data, decimal_of_data
 from opslifecycle.values.identifiers import Identifier, IntIdentifier
 from opslifecycle.values.moments import (
@@ -52,8 +53,9 @@ def add_leaves(converter: Converter) -> None:
         converter.register_unstructure_hook(scalar, to_data)
         converter.register_structure_hook(scalar, ignoring_type(from_data))
     # A set is written in the order of its closed set, so that equal sets have equal data.
-    converter.register_unstructure_hook_func(_is_frozenset, members_of)
-    converter.register_structure_hook_func(_is_frozenset, _structure_frozenset)
+    converter.register_unstructure_hook_func(_is_set_of_members, members_of)
+    converter.register_structure_hook_func(_is_set_of_members, _structure_members)
+    converter.register_unstructure_hook(frozenset, partial(_unstructure_frozenset, converter))
     # Hooks for the classes themselves: cattrs would otherwise find those for `str` and `int`.
     for identifier in (Identifier, IntIdentifier):
         converter.register_structure_hook(identifier, lambda data, kind: kind(data))
@@ -92,12 +94,21 @@ def _structure_enum(data: Json, kind: type[Enum]) -> Enum:
     raise InvalidValueError("", f"expected one of {known}, got {data!r:.80}")
 
 
-def _structure_frozenset(data: Json, kind: object) -> object:
+def _structure_members(data: Json, kind: object) -> object:
     return frozenset_from(data, *typing.get_args(kind))
 
 
-def _is_frozenset(kind: object) -> bool:
-    return kind is frozenset or typing.get_origin(kind) is frozenset
+def _is_set_of_members(kind: object) -> bool:
+    inside = typing.get_args(kind)
+    is_frozenset = typing.get_origin(kind) is frozenset and len(inside) == 1
+    return is_frozenset and _is_subclass_of(ClosedSet)(inside[0])
+
+
+def _unstructure_frozenset(converter: Converter, value: frozenset[object]) -> Json:
+    """Return a set whose declared type nobody has said."""
+    if all(isinstance(each, ClosedSet) for each in value):
+        return members_of(value)  # type: ignore[arg-type]
+    return frozenset(map(converter.unstructure, value))
 
 
 def _is_subclass_of(base: type) -> Callable[[object], bool]:
