@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from types import ModuleType
 
 import attrs
 import pytest
 from opslifecycle import InvalidValueError, OutOfRangeError, SqliteStore, structure, unstructure
+from opslifecycle_codegen.base.diagnostics import InvalidMachineError
 from opslifecycle_codegen.cli.main import main
 from opslifecycle_codegen.cli.project import program_of
 from opslifecycle_codegen.compat.versions import compared
@@ -185,6 +187,14 @@ def test_a_shorter_list_and_other_elements_break_what_is_stored() -> None:
     assert "field-type" in rules("list[str]", "list[bool]")
 
 
+def with_spare(text: str) -> str:
+    """Return the machine with one more set, which an action changes."""
+    field = "  spare: {type: Skills, initial: frozenset()}\n  notes: {type"
+    return text.replace("  notes: {type", field).replace(
+        "{tour.doors: '[]'}", "{tour.doors: '[]', tour.spare: tour.needs}"
+    )
+
+
 WRITE = """
 from machine import *
 from opslifecycle import SqliteStore
@@ -203,20 +213,40 @@ with TourRegistry(store=SqliteStore("tours.db")) as registry:
     found = registry.snapshot(TourId(sys.argv[1]))
     assert found.needs == {Skill.COLD, Skill.STAIRS}, found
     assert found.load == Load((5,), frozenset({Skill.COLD})), found
+    assert registry._authority.records[found.id].spare == {Skill.COLD, Skill.CASH}
 """
 
 
-def test_a_renamed_member_is_renamed_inside_collections(tmp_path: Path) -> None:
+def test_a_migration_renames_members_inside_collections_and_adds_some(tmp_path: Path) -> None:
     folder = project(tmp_path, CASE)
     wrote = python("-c", WRITE, cwd=folder / "src")
     assert wrote.returncode == 0, wrote.stderr
-    renames = "version: 2\nmigrations: {2: {reason: R., renames: {Skill: {frost: cold}}}}\n"
+    renames = """version: 2
+migrations:
+  2: {reason: R., renames: {Skill: {frost: cold}}, adds: {fields: {spare: [cold, cash]}}}
+"""
     text = TEXT.replace("version: 1\n", renames).replace("Skill.frost", "Skill.cold")
     text = text.replace("      frost: {summary", "      cold: {summary")
+    text = with_spare(text)
     (folder / "machine/machine.yaml").write_text(text, encoding="utf-8")
     assert main(["--project", str(folder), "generate"]) == 0
     read = python("-c", READ, wrote.stdout.strip(), cwd=folder / "src")
     assert read.returncode == 0, read.stderr
+
+
+@pytest.mark.parametrize(
+    ("value", "wrong"),
+    [
+        ("cash", "expected a value of type frozenset[Skill], found 'cash'"),
+        ("[cash, cash]", "a member occurs twice"),
+        ("[ice]", "expected a value of type Skill, found 'ice'"),
+        ("[[cash]]", "expected a value of type Skill, found several values"),
+    ],
+)
+def test_a_migration_adds_only_members(value: str, wrong: str) -> None:
+    adds = f"version: 2\nmigrations: {{2: {{reason: R., adds: {{fields: {{spare: {value}}}}}}}}}\n"
+    with pytest.raises(InvalidMachineError, match=re.escape(wrong)):
+        program_of(with_spare(TEXT).replace("version: 1\n", adds).encode(), "m.yaml")
 
 
 def test_a_search_tries_sets_and_lists_that_rules_tell_apart() -> None:

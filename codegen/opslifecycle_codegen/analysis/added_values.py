@@ -10,9 +10,10 @@ from collections.abc import Callable
 from opslifecycle_codegen.analysis.expressions import compile_expression
 from opslifecycle_codegen.base.diagnostics import Diagnostics
 from opslifecycle_codegen.ir import expr as nodes
-from opslifecycle_codegen.ir.migrations import JsonScalar
+from opslifecycle_codegen.ir.migrations import AddedValue, JsonScalar
 from opslifecycle_codegen.ir.moments import moment_of
 from opslifecycle_codegen.ir.scope import Scope
+from opslifecycle_codegen.ir.several import SET
 from opslifecycle_codegen.ir.symbols import Symbols
 from opslifecycle_codegen.ir.types import (
     BOOL,
@@ -23,11 +24,12 @@ from opslifecycle_codegen.ir.types import (
     Type,
     decimal_notation,
 )
-from opslifecycle_codegen.source.reader import Scalar
+from opslifecycle_codegen.source.reader import Node, Scalar, Sequence
 from opslifecycle_codegen.source.words import Expr
 
 _INTEGER = re.compile("-?[0-9]{1,19}")
 _UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_NONE = ("None", "null")
 #: What a value of a kind looks like, for messages.
 _EXAMPLES = {
     "bool": "true or false", "int": "an integer", "float": "a number, 0.5",
@@ -41,23 +43,46 @@ class _NoValueError(Exception):
     """A scalar is no value of a type."""
 
 
-def added_value(symbols: Symbols, type: Type, node: Scalar, found: Diagnostics) -> JsonScalar:
+def added_value(symbols: Symbols, type: Type, node: Node, found: Diagnostics) -> AddedValue:
     """Return the JSON of a value, which is written as in `initial`; texts are as they stand."""
     inner = type.required
-    read = _READERS.get(inner.kind)
-    if type.optional and node.plain and node.text in ("None", "null"):
+    if type.optional and isinstance(node, Scalar) and node.plain and node.text in _NONE:
         return None
-    if read is None:
+    if inner.several and isinstance(node, Sequence):
+        return _elements(symbols, inner, node, found)
+    read = _READERS.get(inner.kind)
+    if read is None and not inner.several:
         message = f"a migration cannot make a value of type {inner}"
         hint = f"write `{inner} | None`, or begin the lock anew: lock --reset --reason …"
         found.add(node.mark, "wrong-type", message, hint)
         return None
     try:
+        if read is None or not isinstance(node, Scalar):
+            raise _NoValueError
         return read(symbols, inner, node)
     except _NoValueError:
-        message = f"expected a value of type {inner.described}, found {node.text[:60]!r}"
-        found.add(node.mark, "wrong-type", message, f"write {_EXAMPLES[inner.kind]}")
+        written = repr(node.text[:60]) if isinstance(node, Scalar) else "several values"
+        message = f"expected a value of type {inner.described}, found {written}"
+        example = _EXAMPLES.get(inner.kind, "its elements in square brackets, [] for none")
+        found.add(node.mark, "wrong-type", message, f"write {example}")
         return None
+
+
+def _elements(symbols: Symbols, type: Type, node: Sequence, found: Diagnostics) -> list[JsonScalar]:
+    """Return the elements of a list, or the members of a set."""
+    assert type.inner is not None
+    elements: list[JsonScalar] = []
+    for each in node.items:
+        value = added_value(symbols, type.inner, each, found)
+        assert not isinstance(value, list), "collections hold no collections"
+        elements.append(value)
+    most = (type.limits and type.limits.max_length) or 0
+    if len(elements) > most:
+        message = f"expected at most {most} elements, found {len(elements)}"
+        found.add(node.mark, "wrong-type", message, "remove some, or raise `max_length`")
+    if type.kind == SET and len({*elements}) < len(elements):
+        found.add(node.mark, "wrong-type", "a member occurs twice", "write each member once")
+    return elements
 
 
 def _bool(symbols: Symbols, type: Type, node: Scalar) -> JsonScalar:

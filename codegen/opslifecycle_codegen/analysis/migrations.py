@@ -12,7 +12,7 @@ from opslifecycle_codegen.analysis.added_values import added_value
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.compat.compare import COMPATIBLE, RULES
 from opslifecycle_codegen.ir.messages import ACTIONS
-from opslifecycle_codegen.ir.migrations import RECORD, JsonScalar, Migration, Migrations
+from opslifecycle_codegen.ir.migrations import RECORD, AddedValue, Migration, Migrations
 from opslifecycle_codegen.ir.parts import (
     FEED_ENTRY,
     METHODS,
@@ -25,7 +25,7 @@ from opslifecycle_codegen.ir.parts import (
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.public_names import public_names
 from opslifecycle_codegen.source import property_model
-from opslifecycle_codegen.source.reader import Node, Scalar
+from opslifecycle_codegen.source.reader import Node
 from opslifecycle_codegen.source.words import Text
 
 
@@ -143,7 +143,7 @@ class _Checker:
         """Return the names of a part as a version spells them."""
         return [every.spelled(part, name, version) for name in names_in(self._program, part)]
 
-    def _added(self, part: Text, name: Text, node: Node) -> JsonScalar:
+    def _added(self, part: Text, name: Text, node: Node) -> AddedValue:
         """Return the JSON value of a field that older data lacks."""
         fields = fields_in(self._program, part)
         type = fields.get(name)
@@ -151,8 +151,4 @@ class _Checker:
             hint = nearest(name, fields)
             self._diagnostics.add(name.mark, "unknown-name", f"{part!s} has no {name!s}", hint)
             return None
-        if isinstance(node, Scalar):
-            return added_value(self._symbols, type, node, self._diagnostics)
-        message = f"expected a value of type {type}"
-        self._diagnostics.add(node.mark, "wrong-type", message, "write one value")
-        return None
+        return added_value(self._symbols, type, node, self._diagnostics)

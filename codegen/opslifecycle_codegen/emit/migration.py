@@ -14,7 +14,7 @@ from opslifecycle_codegen.ir.messages import (
     message_arguments,
     message_sets,
 )
-from opslifecycle_codegen.ir.migrations import RECORD, REGISTRY, Migration
+from opslifecycle_codegen.ir.migrations import RECORD, REGISTRY, AddedValue, Migration
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.public_names import public_names
 from opslifecycle_codegen.ir.several import element_of
@@ -132,10 +132,8 @@ class MigrationLowering:
         ]
         lines += [f"data.pop({quoted(name)}, None)" for name in step.removes.get(part, [])]
         for name, value in step.adds.get(part, {}).items():
-            code = quoted(value) if isinstance(value, str) else repr(value).replace("e+", "e")
-            call = layout.call(
-                "data.setdefault", [quoted(name), code], "", indent=4, width=self._width
-            )
+            arguments = [quoted(name), _json_code(value)]
+            call = layout.call("data.setdefault", arguments, "", indent=4, width=self._width)
             lines += [line[4:] for line in call]
         return lines
 
@@ -211,3 +209,10 @@ class MigrationLowering:
             f'data["cursors"].pop({layout.quoted(name)}, None)'
             for name in step.removes.get(enum, [])
         ]
+
+
+def _json_code(value: AddedValue) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_json_code, value))}]"
+    # Without the sign of a positive exponent, as formatters leave it.
+    return layout.quoted(value) if isinstance(value, str) else repr(value).replace("e+", "e")

@@ -6,6 +6,7 @@ from attrs import Factory, frozen
 
 #: The value of a field that older data lacks.
 JsonScalar = str | int | float | None
+AddedValue = JsonScalar | list[JsonScalar]
 #: The parts that are not types: fields of a record, fields of the registry, names of classes.
 RECORD, REGISTRY, TYPES = "fields", "registry", "types"
 
@@ -19,7 +20,7 @@ class Migration:
     refuses: bool
     renames: dict[str, dict[str, str]]
     removes: dict[str, list[str]]
-    adds: dict[str, dict[str, JsonScalar]]
+    adds: dict[str, dict[str, AddedValue]]
     #: Accepted breaking changes by rule, each with its reason.
     accepts: dict[str, str]
 
