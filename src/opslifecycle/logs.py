@@ -31,7 +31,7 @@ class EventLog:
     def error(
         self, event: str, text: str, *arguments: object, cause: BaseException | None = None
     ) -> None:
-        """Log what needs somebody's attention."""
+        """Log a failure that an operator has to act on."""
         self._log(logging.ERROR, event, text, arguments, cause)
 
     def _log(

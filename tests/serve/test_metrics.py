@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +29,8 @@ HOSTILE = 'a "quoted"\\ name\nopslifecycle_operations{x="y"} 7'
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Path:
-    return tmp_path / "a.db"
-
-
-@pytest.fixture
-def registry(store: Path) -> Iterator[Registry]:
-    with Registry(store=SqliteStore(store), max_completed=3) as registry:
-        yield registry
+def max_completed() -> int:
+    return 3
 
 
 def families_of(client: httpx.Client) -> dict[str, Any]:

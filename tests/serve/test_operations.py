@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,17 +27,6 @@ from tests.support.command_line import command_line
 
 if TYPE_CHECKING:
     from tests.postgres.databases import Database
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Path:
-    return tmp_path / "a.db"
-
-
-@pytest.fixture
-def registry(store: Path) -> Iterator[Registry]:
-    with Registry(store=SqliteStore(store)) as registry:
-        yield registry
 
 
 def names_of(answer: httpx.Response) -> list[str]:

@@ -48,17 +48,6 @@ def opened() -> Iterator[Any]:
         yield found
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Path:
-    return tmp_path / "a.db"
-
-
-@pytest.fixture
-def registry(store: Path) -> Iterator[Registry]:
-    with Registry(store=SqliteStore(store)) as registry:
-        yield registry
-
-
 @contextmanager
 def page_of(
     opened: Any, url: object, size: tuple[int, int] = DESKTOP, scheme: str = "light"

@@ -25,14 +25,8 @@ from tests.serve.serving import Event, Program, client_of, served, streamed
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Path:
-    return tmp_path / "a.db"
-
-
-@pytest.fixture
-def registry(store: Path) -> Iterator[Registry]:
-    with Registry(store=SqliteStore(store), max_completed=3) as registry:
-        yield registry
+def max_completed() -> int:
+    return 3
 
 
 def next_of(events: Iterator[Event], *kinds: str) -> Event:

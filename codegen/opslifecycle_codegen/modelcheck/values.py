@@ -19,7 +19,7 @@ from opslifecycle_codegen.modelcheck.state import Arguments, Several, Value
 OPAQUE = "x"
 #: A second representative, where a rule compares them.
 OTHER = "y"
-#: Of sets of so many members, every one is tried.
+#: The greatest number of members of which a search tries every set.
 SUBSETS_OF = 3
 #: The longest text that reports show whole.
 _SHOWN_MAX = 40

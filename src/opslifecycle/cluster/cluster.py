@@ -316,8 +316,8 @@ class Cluster(Generic[RegistryT]):
         """Share all registries of the schema with the other hosts that call this.
 
         Each registry is opened by one host, which calls the handler with it. When hosts come and
-        go, registries move; that of a dead host is opened by another one. SIGTERM gives all
-        registries back and returns. So does cancelling the call.
+        go, registries move; that of a dead host is opened by another one. In the main thread,
+        SIGTERM gives all registries back and returns. So does cancelling the call, anywhere.
 
         Args:
             handler: A coroutine function, called with the name of a registry and the registry. It

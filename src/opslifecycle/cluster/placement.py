@@ -221,7 +221,8 @@ def _on_sigterm(call: Callable[[], None]) -> Iterator[None]:
     try:
         loop.add_signal_handler(signal.SIGTERM, call)
     except (RuntimeError, ValueError, NotImplementedError):
-        # Signals belong to the main thread.
+        # Another thread than the main one, or a platform without signals in event loops: a program
+        # cancels the call there, as the documentation of `Cluster.run` says.
         yield
         return
     try:

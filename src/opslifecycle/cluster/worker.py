@@ -247,7 +247,7 @@ class Worker:
         self._due.everything = True
         self.post.give_up_overdue(str(error))
         for question in self._questions():
-            # A server that cannot be reached is asked nothing, and those who ask have to know.
+            # A server that cannot be reached answers nothing, and the callers wait no longer.
             question.give_up(error)
         threading.Event().wait(_RETRY_SECONDS)
 

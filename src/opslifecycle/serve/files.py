@@ -16,10 +16,11 @@ _MEDIA_TYPES = {
     ".json": "application/json",
     ".svg": "image/svg+xml",
 }
-#: Each path, and the file that answers it.
+#: Each path, and the file that answers it. An editor may have left others beside them.
 PAGE_FILES = {
     "/" if file.name == "index.html" else f"/{file.name}": file
     for file in sorted(_FOLDER.iterdir())
+    if file.suffix in _MEDIA_TYPES
 }
 
 

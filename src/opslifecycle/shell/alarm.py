@@ -145,7 +145,7 @@ class Alarm(Generic[IdT, RecordT]):
                 answers = self._run_all([self._command(each) for each in due])
                 self._lock.hold(self._note_answers, due, answers)
         except BaseException:
-            # Whoever asks next asks for these, too: this thread, or who moves the clock.
+            # The next call asks for these, too: of this thread, or of the clock when it is moved.
             self._lock.hold(self._plan.put_back_taken, self._time.now_ms())
             raise
 

@@ -89,8 +89,12 @@ class _Watched(Protocol):
 def sight_of(record: Seen, watches: int) -> Sight:
     """Return what an observer sees of a record, whatever its number of watches."""
     # Not by the outcome, which a record has at a milestone, too.
-    status = record.status
-    return Sight(record, str(getattr(status, "value", status)), status.terminal)
+    return Sight(record, status_text(record.status), record.status.terminal)
+
+
+def status_text(status: object) -> str:
+    """Return a status as stores spell it."""
+    return str(getattr(status, "value", status))
 
 
 def action_of(command: Command[T]) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from opentelemetry.metrics import CallbackOptions, Histogram, Meter, Observation
 from opslifecycle.shell.authority import Authority
 from opslifecycle.shell.engine import AnyEngine
-from opslifecycle.shell.observing import Seen, sight_of
+from opslifecycle.shell.observing import Seen, status_text
 
 #: Seconds, from those of a commit in memory to those of a disk that hangs.
 _SECONDS = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0)
@@ -83,9 +83,10 @@ class Measures:
         return observed
 
     def _counts(self, engine: AnyEngine) -> Iterable[Observation]:
-        counts = Counter(engine.ask(_statuses))
-        for status, count in counts.items():
-            yield Observation(count, {**self._attributes, "opslifecycle.status": status})
+        for status, count in engine.ask(_counts).items():
+            yield Observation(
+                count, {**self._attributes, "opslifecycle.status": status_text(status)}
+            )
 
     def _lags(self, engine: AnyEngine) -> Iterable[Observation]:
         if engine.effects.feed is None:
@@ -97,8 +98,9 @@ class Measures:
         yield Observation(int(engine.closed is None), self._attributes)
 
 
-def _statuses(authority: Authority[Hashable, Seen]) -> list[str]:
-    return [sight_of(each, 0).status for each in authority.records.values()]
+def _counts(authority: Authority[Hashable, Seen]) -> Counter[object]:
+    # Under the lock of the registry: a look at each record, and nothing else.
+    return Counter(each.status for each in authority.records.values())
 
 
 def _lags(authority: Authority[Hashable, Seen]) -> dict[str, int]:

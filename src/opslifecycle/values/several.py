@@ -19,7 +19,7 @@ M = TypeVar("M", bound=ClosedSet)
 def check_tuple(
     field: str, value: object, max_length: int, check: Callable[[str, object], object]
 ) -> None:
-    """Check for a tuple of at most so many elements, each with its own check."""
+    """Check for a tuple of at most `max_length` elements, and call `check` with each of them."""
     if type(value) is not tuple:
         expected(field, "a tuple", value)
     if len(value) > max_length:

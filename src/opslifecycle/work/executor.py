@@ -62,7 +62,7 @@ class _Call(Generic[T]):
         return value if self.records_results else None
 
     def _begin(self) -> bool:
-        """Return whether the future runs; those who wait for a cancelled one are told once."""
+        """Return whether the future runs; the waiters of a cancelled one are notified once."""
         if self.future.running():
             return True
         if self.has_begun:

@@ -50,7 +50,7 @@ class Sequences:
         return self.unknown(_JOINED, many, more)
 
     def length(self, many: Formula, most: int) -> Formula:
-        """Return the length of a list, of which each part has at most so many elements."""
+        """Return the length of a list, whose parts have at most `most` elements each."""
         if not isinstance(many, Term):
             return 0
         if many.op == "ite":

@@ -16,8 +16,8 @@ const COLUMNS = [
 
 export class OperationList {
   /**
-   * `onSelect(key)` is called when a row is selected, `onOpen(row)` when it is to be shown, and
-   * `onOrder(order)` when the head of a column is chosen.
+   * `onOpen(row)` is called when an operation is to be shown, and `onOrder(order)` when the head of a
+   * column is chosen.
    */
   constructor({ onOpen, onOrder }) {
     this.box = document.getElementById("list");
