@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import sys
@@ -54,6 +55,17 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 def entries(registry: Any) -> list[Any]:
     return [entry.gate_id for entry in registry.scrapped_gates().list_since(0).entries]
+
+
+def split(calls: list[Any], cuts: tuple[bool, ...]) -> list[list[Any]]:
+    """Return calls in groups: each cut is between two of them."""
+    groups = [[calls[0]]]
+    for call, is_cut in zip(calls[1:], cuts, strict=True):
+        if is_cut:
+            groups.append([call])
+        else:
+            groups[-1].append(call)
+    return groups
 
 
 class TestErase:
@@ -141,6 +153,22 @@ class TestErase:
             assert registry.snapshot(erased) is None
             assert registry.snapshot(other) is not None
             assert entries(registry) == [erased, other]
+
+    def test_it_stays_away_where_one_that_is_not_stored_has_its_id(self, tmp_path: Path) -> None:
+        """However the calls come together in commits."""
+        stored = ("persist_if: 'true'", "persist_if: gate.sequence is not None")
+        gates = compiled(tmp_path, "replaced_gate", *FEATURES, stored)
+        calls = [("install", "west"), ("scrap",), ("forget",), ("install", "east")]
+        for number, cuts in enumerate(itertools.product([False, True], repeat=len(calls) - 1)):
+            id, path = gates.GateId.new(), tmp_path / f"{number}.db"
+            with gates.GateRegistry(store=SqliteStore(path)) as registry:
+                for together in split(calls, cuts):
+                    with registry.transaction() as transaction:
+                        for name, *arguments in together:
+                            getattr(transaction, name)(id, *arguments)
+            with gates.GateRegistry(store=SqliteStore(path)) as registry:
+                assert registry.snapshot(id) is None, cuts
+                assert entries(registry) == [id]
 
     def test_an_evicted_entry_of_an_erased_record_harms_nothing(self, tmp_path: Path) -> None:
         retention = "retention: {evict: records, max_entries: '2'}\n\n"

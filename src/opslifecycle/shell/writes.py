@@ -139,9 +139,10 @@ class Writes(Generic[IdT, RecordT]):
         some_left = decided.retention.erased or decided.retention.evicted
         for record, effects in decided.changes:
             persistent = is_persistent(record)
-            if not persistent or (some_left and record.id not in staged):
+            remains = not some_left or self._is_persistent(staged.get(record.id))
+            if not (persistent and remains):
                 # A record that is not persistent, or was removed within the batch, is written for
-                # its feed entry only.
+                # its feed entry only; also where a new one has its id, which is not persistent.
                 feeds = self._engine.effects.feeds(effects)
                 stored = persistent or feeds or self._may_be_stored(record.id)
                 if stored and not self._is_persistent(staged.get(record.id)):
