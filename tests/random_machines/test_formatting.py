@@ -51,3 +51,27 @@ def test_a_default_behind_a_long_name_is_printed_as_a_formatter_does(
     with compiled(tree) as found:
         assert not isinstance(found, Refused)
         lint(found)
+
+
+@pytest.mark.parametrize("element", ["Size", "Weight", "Word"])
+@pytest.mark.parametrize("length", [20, 34, 48])
+def test_lists_of_long_names_are_printed_as_a_formatter_does(element: str, length: int) -> None:
+    tree, actions = parcel("actions")
+    name, many = element + "q" * (length - len(element)), "Many" + "q" * (length - 4)
+    declared = {
+        "Weight": {"type": "int", "minimum": -9, "maximum": 9_999_999},
+        "Word": {"type": "str", "pattern": "[a-z]{1,40}", "example": "it"},
+    }
+    tree["types"] = {many: {"summary": "M.", "type": f"list[{name}]", "max_length": 1000}}
+    if element in declared:
+        tree["types"][name] = {"summary": "O.", **declared[element]}
+    else:
+        tree["enums"] = {name: {"summary": "It.", "members": {"large": {"summary": "So."}}}}
+    field = "f" * length
+    tree["fields"][field] = {"type": f"{many} | None"}
+    actions["lose"]["params"] = {"p" * length: f"{many} | None"}
+    actions["lose"]["update"] = {f"parcel.{field}": "p" * length}
+    tree["recovery"].pop("do")
+    with compiled(tree) as found:
+        assert not isinstance(found, Refused)
+        lint(found)

@@ -140,14 +140,7 @@ def _code_of(text: str) -> Code | None:
     except (SyntaxError, ValueError):
         return None
     found = _Reader(rest if named else text).code(read)
-    return _named(name, found) if named else found
-
-
-def _named(name: str, code: Code) -> Code:
-    if code.lead:
-        return Code(f"{name}={code.text}", lead=f"{name}={code.lead}", parts=code.parts,
-                    commas=code.commas)  # fmt: skip
-    return Code(f"{name}={code.text}")
+    return layout.behind(f"{name}=", found) if named else found
 
 
 class _Reader:
@@ -166,7 +159,7 @@ class _Reader:
         match tree:
             case ast.Call(func=function, args=arguments, keywords=keywords):
                 given = [self.code(each) for each in arguments]
-                given += [_named(each.arg or "", self.code(each.value)) for each in keywords]
+                given += [layout.behind(f"{each.arg}=", self.code(each.value)) for each in keywords]
                 return layout.called(self.text(function), given)
             case ast.Tuple(elts=items) if text.startswith("("):
                 return layout.called("", [self.code(each) for each in items])
@@ -180,6 +173,8 @@ class _Reader:
                 return layout.joined(word, [self.code(each) for each in values], binds)
             case ast.IfExp(test=test, body=then, orelse=otherwise):
                 return layout.conditional(*map(self.code, (then, test, otherwise)))
+            case ast.Lambda(body=body):
+                return layout.behind(f"{text.partition(': ')[0]}: ", self.code(body))
             case ast.Dict(keys=keys, values=values):
                 pairs = zip(keys, values, strict=True)
                 given = [Code(f"{self.text(k)}: {self.text(v)}") for k, v in pairs if k]

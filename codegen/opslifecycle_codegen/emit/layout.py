@@ -37,6 +37,13 @@ def called(function: str, arguments: Sequence[Code]) -> Code:
     return Code(text, lead=f"{function}(", parts=tuple(arguments), commas=True)
 
 
+def behind(prefix: str, code: Code) -> Code:
+    """Return an expression behind a keyword, or as the body of a lambda: broken as it is alone."""
+    if not code.lead:
+        return Code(f"{prefix}{code.text}")
+    return evolve(code, text=f"{prefix}{code.text}", lead=f"{prefix}{code.lead}")
+
+
 def set_of(elements: Sequence[Code]) -> Code:
     """Return `{elements}`."""
     text = f"{{{', '.join(each.text for each in elements)}}}"

@@ -29,7 +29,7 @@ def reader(type: Type) -> tuple[str, list[Code]]:
         function, arguments = reader(required.inner)
         each = layout.called(function, [Code("each"), *arguments])
         limit = Code(str(required.limits.max_length))
-        return f"_rt.{optional}tuple_from", [limit, Code(f"lambda each: {each.text}")]
+        return f"_rt.{optional}tuple_from", [limit, layout.behind("lambda each: ", each)]
     if required.kind in ("datetime", "timedelta"):
         return f"_rt.{optional}{required.kind}_from", []
     if required == INT:
