@@ -6,6 +6,7 @@ from itertools import count
 
 import pytest
 
+from tests.random_machines.building import Tree
 from tests.random_machines.compiling import Refused, compiled
 from tests.random_machines.features import build
 from tests.random_machines.linting import lint
@@ -58,7 +59,7 @@ def test_a_default_behind_a_long_name_is_printed_as_a_formatter_does(
 def test_lists_of_long_names_are_printed_as_a_formatter_does(element: str, length: int) -> None:
     tree, actions = parcel("actions")
     name, many = element + "q" * (length - len(element)), "Many" + "q" * (length - 4)
-    declared = {
+    declared: Tree = {
         "Weight": {"type": "int", "minimum": -9, "maximum": 9_999_999},
         "Word": {"type": "str", "pattern": "[a-z]{1,40}", "example": "it"},
     }
@@ -72,6 +73,36 @@ def test_lists_of_long_names_are_printed_as_a_formatter_does(element: str, lengt
     actions["lose"]["params"] = {"p" * length: f"{many} | None"}
     actions["lose"]["update"] = {f"parcel.{field}": "p" * length}
     tree["recovery"].pop("do")
+    with compiled(tree) as found:
+        assert not isinstance(found, Refused)
+        lint(found)
+
+
+@pytest.mark.parametrize("length", range(20, 49, 4))
+@pytest.mark.parametrize("type", ["int", "int | None"])
+def test_a_key_of_any_length_is_printed_as_a_formatter_does(length: int, type: str) -> None:
+    tree, fields = parcel("fields")
+    fields["customer"] = {"type": type, "initial": "customer"}
+    tree["create"]["params"]["customer"] = type
+    for method in tree["create"]["methods"].values():
+        method.append("customer")
+    tree["errors"]["held"] = {
+        "class": "HeldError", "fields": {"holder": "ParcelId"}, "message": "{holder} has it",
+    }  # fmt: skip
+    key = {"summary": "K.", "fields": ["customer"], "error": {"held": {"holder": "existing"}}}
+    tree["unique"] = {"k" * length: key}
+    with compiled(tree) as found:
+        assert not isinstance(found, Refused)
+        lint(found)
+
+
+@pytest.mark.parametrize("length", range(20, 49, 4))
+def test_a_value_without_fields_is_printed_as_a_formatter_does(length: int) -> None:
+    tree, fields = parcel("fields")
+    variant = "V" + "q" * (length - 1)
+    variants = {variant: {"summary": "V."}, "Other": {"summary": "O."}}
+    tree["values"] = {"Union": {"summary": "U.", "tag": "kind", "variants": variants}}
+    fields["a_field_of_this_length"] = {"type": "Union", "initial": f"{variant}()"}
     with compiled(tree) as found:
         assert not isinstance(found, Refused)
         lint(found)

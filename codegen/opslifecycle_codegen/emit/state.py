@@ -98,6 +98,8 @@ class StateLowering:
         hint = f": {type}" if _is_wider(start.type) else ""
         before = f"self.{start.name}{hint} = "
         code = self._constants.short(first_code(self._program, start))
+        # What has no brackets to break at gets some.
+        code = code if code.parts else layout.literal(code.text)
         lines = layout.statement(before, code, "", indent=8, width=self._width)
         return [line[8:] for line in lines]
 

@@ -26,7 +26,13 @@ class KeyLowering:
         lines: list[str] = []
         for key in self.keys:
             tests, holder = list(self._tests(key)), self._holder(key)
-            lines += self._guarded(tests, "", holder, " = id", depth=depth)
+            margin = " " * 4 * (depth + bool(tests))
+            before = f"{holder.text} = "
+            if len(f"{margin}{before}(") <= self.width:
+                # Where that suffices, a formatter gives the value brackets, and breaks no target.
+                lines += self._guarded(tests, before, layout.literal("id"), "", depth=depth)
+            else:
+                lines += self._guarded(tests, "", holder, " = id", depth=depth)
         return lines
 
     def released(self) -> list[str]:
