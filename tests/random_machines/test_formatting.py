@@ -54,7 +54,7 @@ def test_a_default_behind_a_long_name_is_printed_as_a_formatter_does(
         lint(found)
 
 
-@pytest.mark.parametrize("element", ["Size", "Weight", "Word"])
+@pytest.mark.parametrize("element", ["Size", "Set", "Weight", "Word"])
 @pytest.mark.parametrize("length", [20, 34, 48])
 def test_lists_of_long_names_are_printed_as_a_formatter_does(element: str, length: int) -> None:
     tree, actions = parcel("actions")
@@ -64,12 +64,18 @@ def test_lists_of_long_names_are_printed_as_a_formatter_does(element: str, lengt
         "Word": {"type": "str", "pattern": "[a-z]{1,40}", "example": "it"},
     }
     tree["types"] = {many: {"summary": "M.", "type": f"list[{name}]", "max_length": 1000}}
+    if element == "Set":
+        tree["types"][many] = {"summary": "M.", "type": f"frozenset[{name}]"}
     if element in declared:
         tree["types"][name] = {"summary": "O.", **declared[element]}
     else:
-        tree["enums"] = {name: {"summary": "It.", "members": {"large": {"summary": "So."}}}}
+        tree["enums"] = {name: {"summary": "It.", "members": {"l" * length: {"summary": "So."}}}}
     field = "f" * length
     tree["fields"][field] = {"type": f"{many} | None"}
+    tree["fields"]["given"] = {"type": many, "initial": "given"}
+    tree["create"]["params"]["given"] = many
+    for method in tree["create"]["methods"].values():
+        method.append("given")
     actions["lose"]["params"] = {"p" * length: f"{many} | None"}
     actions["lose"]["update"] = {f"parcel.{field}": "p" * length}
     tree["recovery"].pop("do")

@@ -85,8 +85,10 @@ def sample(type: Type, symbols: Symbols) -> Code:
         least, most = type.range
         return Code(f'_dec.Decimal("{decimal_notation(min(max(1, least), most), type.places)}")')
     if type.several and type.inner is not None:
-        one = sample(type.inner, symbols).text
-        return Code(f"frozenset({{{one}}})" if type.kind == SET else f"({one},)")
+        one = [sample(type.inner, symbols)]
+        if type.kind == SET:
+            return layout.called("frozenset", [layout.set_of(one)])
+        return layout.called("", one)
     if type.kind == "str" and type.limits is not None:
         text = type.limits.example or "text"[: type.limits.max_length]
         return Code(layout.quoted(text))
