@@ -51,6 +51,7 @@ FEATURES = [
     "stamped: created",
     "stamped: terminal", "time of a command", "status property", "step of an end: if",
     "step of an end: update",
+    "action: returns", "method over several actions: returns",
     "step property", "update: bool", "update: closed set", "update: decrement",
     "parent", "unique: all", "unique: live", "update: increment", "update: str", "watch",
     "async registry", "rejected transaction",

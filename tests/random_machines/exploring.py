@@ -21,6 +21,8 @@ from tests.random_machines.values import Values
 from tests.random_machines.verdicts import FaultError
 
 KEYS = 2
+#: What a transaction can have in it.
+KINDS = ("create", "action", "choice", "for all", "rollback", "erase")
 #: A time that is later than 0, and than what is due soon.
 LATER = 5
 
@@ -37,6 +39,12 @@ class Asked:
     deferred: bool = False
     #: A method over several actions.
     choice: Choice | None = None
+    returns: bool = False
+
+    @property
+    def kept(self) -> bool:
+        """Whether a transaction may have it: a command without a value."""
+        return self.kind in KINDS and not self.returns
 
     def answer(self, state: State) -> Answer:
         """The result of the call in a state."""
@@ -150,7 +158,7 @@ class Exploration:
                     call = Call(str(method), self.values.plain(id), plain, time)
                     yield Asked(
                         call, (id, *arguments.values()), self.acting(action.name), "action",
-                        action.name, declared.deferred,
+                        action.name, declared.deferred, returns=action.returns is not None,
                     )  # fmt: skip
         yield from self._choices()
         for each in self.program.bulk:
@@ -184,7 +192,7 @@ class Exploration:
                 waits = all(deferred[action.name] for action, _ in choice.actions)
                 yield Asked(
                     call, (id, *arguments.values()), choosing, "choice", deferred=waits,
-                    choice=choice,
+                    choice=choice, returns=choice.returns is not None,
                 )  # fmt: skip
 
     def _choosing(self, choice: Choice, state: State, call: Call) -> Answer:

@@ -14,6 +14,7 @@ from tests.random_machines.parameters import add_parameters
 from tests.random_machines.picking import Pick
 from tests.random_machines.pruning import pruned
 from tests.random_machines.regions import add_regions
+from tests.random_machines.returning import add_returns
 from tests.random_machines.shaping import Shaping
 from tests.random_machines.timing import Timing
 from tests.random_machines.unique_keys import add_keys, add_parent
@@ -461,6 +462,7 @@ def build(number: int) -> tuple[Tree, frozenset[str]]:
     add_methods(builder, Pick(-1 - number - 5 * _LATER))
     add_regions(builder, Pick(-1 - number - 5 * _LATER), commands.effects)
     add_parameters(builder, Pick(-1 - number - 6 * _LATER))
+    add_returns(builder, Pick(-1 - number - 7 * _LATER))
     tree = pruned(builder.tree)
     found = builder.features | builder.expressions.used
     if re.search(r"\bnow\b", str(tree)):

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 from opslifecycle import InternalError, ManualClock, OpsLifecycleError, RegistryClosedError, Store
 from opslifecycle.clock import DueWork
 from opslifecycle_codegen.ir.notation import notation
-from opslifecycle_codegen.ir.program import BY_ID, Program
+from opslifecycle_codegen.ir.pages import BY_ID
+from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.public_names import public_names
 from opslifecycle_codegen.ir.times import tells_time
 from opslifecycle_codegen.ir.types import Type
@@ -155,6 +156,8 @@ class Side:
         wanted = found
         if asked.kind == "advance":
             wanted = answer.value
+        elif asked.returns:
+            found, wanted = self.values.plain(found), answer.value
         elif asked.kind == "collect":
             found, wanted = tuple(self.values.plain(id) for id, _ in found), answer.value
         elif asked.kind == "for all" and isinstance(found, list):

@@ -12,8 +12,6 @@ from tests.random_machines.sides import Side
 from tests.random_machines.verdicts import FaultError
 
 Answered = tuple[Asked, Answer]
-#: What a transaction can have in it: commands without a value.
-_KINDS = ("create", "action", "for all", "rollback", "erase")
 
 
 class TogetherSide(Side):
@@ -25,12 +23,12 @@ class TogetherSide(Side):
         before = state
         for asked, answer in path:
             time = max(state.time, asked.call.time or 0)
-            if together and (asked.kind not in _KINDS or time != state.time):
+            if together and (not asked.kept or time != state.time):
                 self._accepted(before, together)
                 together = []
             if not together:
                 before = state
-            if asked.kind in _KINDS:
+            if asked.kept:
                 together.append((asked, answer))
             else:
                 self.apply(state, asked, answer)
@@ -56,7 +54,7 @@ class TogetherSide(Side):
 
     def _now(self, reached: Reached) -> Iterator[Answered]:
         for asked, answer in reached.answers:
-            if asked.kind in _KINDS and (asked.call.time or 0) <= reached.state.time:
+            if asked.kept and (asked.call.time or 0) <= reached.state.time:
                 yield asked, answer
 
     def _accepted(self, before: State, together: Sequence[Answered]) -> None:

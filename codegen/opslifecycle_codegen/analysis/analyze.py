@@ -25,6 +25,7 @@ from opslifecycle_codegen.analysis.range_guards import with_guards
 from opslifecycle_codegen.analysis.ranges import find_ranges
 from opslifecycle_codegen.analysis.regions import without_regions
 from opslifecycle_codegen.analysis.resolve import Resolver
+from opslifecycle_codegen.analysis.returned import is_value, refuse_unasked, returned
 from opslifecycle_codegen.analysis.timers import Timers, since_fields
 from opslifecycle_codegen.analysis.transitions import Transitions, entry_constants
 from opslifecycle_codegen.analysis.unique import UniqueKeys
@@ -61,10 +62,6 @@ from opslifecycle_codegen.ir.types import (
 from opslifecycle_codegen.source import model, property_model, view_model
 from opslifecycle_codegen.source.words import Expr, Name
 
-#: Kinds of types that expressions may name and fields may not have.
-_NO_VALUES = frozenset(
-    {"none", "entity", "registry", "action", "statuses", "row", "barrier", "collection", "counts"}
-)
 _REGISTRY = nodes.Name(REGISTRY, Root.REGISTRY, "registry")
 
 
@@ -108,6 +105,7 @@ class _Analyzer:
         create, create_id = commands.create(machine.create)
         create = with_entry(feed.create(crossings.create(create)), machine, self._symbols, CREATE)
         actions = self._actions(crossings, feed)
+        refuse_unasked(machine.actions, self._diagnostics)
         timed = Timers(machine, self._symbols, self._resolver, self._compile, self._diagnostics)
         timers = timed.timers({each.name: each for each in actions})
         create = timed.create(create, timers)
@@ -125,7 +123,7 @@ class _Analyzer:
             initial=initial,
             actions=actions,
             on_terminal=ends.steps(),
-            choices=choices(machine, actions, self._diagnostics),
+            choices=choices(machine, actions, commands, self._diagnostics),
             bulk=tuple(all_live.bulk(n, e) for n, e in machine.bulk.items()),
             timers=timers,
             unique=unique,
@@ -237,7 +235,7 @@ class _Analyzer:
         self, name: Name, declared: view_model.ViewField, scope: Scope, left_out: bool
     ) -> tuple[ViewInfo, Expression]:
         typed = self._compile(declared.expr, scope)
-        if typed.type.required.kind in _NO_VALUES:
+        if not is_value(typed.type):
             message = f"a field of a view has a value; this is {typed.type}"
             self._diagnostics.add(declared.expr.mark, "wrong-type", message)
         rule = declared.json
@@ -285,7 +283,8 @@ class _Analyzer:
         defaults = self._commands.defaults.of_parameters(declared.params, params)
         self._commands.defaults.of_method(list(declared.params), params, defaults)
         scope = self._commands.base_scope(params, operation=optional(ENTITY), timed=False)
-        tree = self._compile(declared.returns, scope)
+        tree = returned(declared.returns, scope, str(name), self._diagnostics)
+        tree = tree or nodes.Literal(UNKNOWN, None)
         return Rule(str(name), declared.summary, tree, params, defaults)
 
     def _state_names(self) -> dict[str, Expression]:

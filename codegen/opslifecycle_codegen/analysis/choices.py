@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from attrs import evolve
+
+from opslifecycle_codegen.analysis.commands import Commands
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.ir.program import Choice, Command
 from opslifecycle_codegen.source import command_model, model
@@ -11,12 +14,18 @@ from opslifecycle_codegen.source.words import Name
 
 
 def choices(
-    machine: model.Machine, actions: Sequence[Command], diagnostics: Diagnostics
-) -> tuple[Choice, ...]:
+    machine: model.Machine, actions: Sequence[Command], commands: Commands,
+    diagnostics: Diagnostics,
+) -> tuple[Choice, ...]:  # fmt: skip
     """Return the methods of a machine over several actions; report those that can be none."""
     by_name = {action.name: action for action in actions}
-    found = (_choice(name, each, by_name, diagnostics) for name, each in machine.methods.items())
-    return tuple(each for each in found if each is not None)
+    found = []
+    for name, declared in machine.methods.items():
+        choice = _choice(name, declared, by_name, diagnostics)
+        if choice is not None:
+            value = commands.returned(declared.returns, choice.first.params, str(name))
+            found.append(evolve(choice, returns=value))
+    return tuple(found)
 
 
 def _choice(

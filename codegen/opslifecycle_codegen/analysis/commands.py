@@ -9,6 +9,7 @@ from opslifecycle_codegen.analysis.defaults import Defaults
 from opslifecycle_codegen.analysis.expressions import compile_expression
 from opslifecycle_codegen.analysis.guards import Guards
 from opslifecycle_codegen.analysis.resolve import Resolver, action_label
+from opslifecycle_codegen.analysis.returned import returned
 from opslifecycle_codegen.analysis.targets import Targets
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.ir import expr as nodes
@@ -150,9 +151,16 @@ class Commands:
             str(name), label, declared.summary, params, checks, from_statuses=sources,
             idempotent_in=self._resolver.statuses(declared.idempotent_in),
             deferred=declared.deferred, foreseeable=foreseeable, depends_on=depends_on,
-            defaults=defaults,
+            defaults=defaults, returns=self.returned(declared.returns, params, str(name)),
         )  # fmt: skip
         return self._targets.led(command, declared, scope)
+
+    def returned(
+        self, declared: Expr | None, params: Mapping[str, Type], what: str
+    ) -> Expression | None:
+        """Return what methods of an action return; the record is there, as the action leaves it."""
+        scope = self.base_scope(params, operation=ENTITY)
+        return returned(declared, scope, what, self._diagnostics)
 
     def rollback(self, declared: command_model.Rollback) -> Command:
         """Return the command that erases a live record."""

@@ -30,7 +30,15 @@ from opslifecycle_codegen.base.diagnostics import Diagnostics, Location
 from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression, negation
 from opslifecycle_codegen.ir.notation import notation
-from opslifecycle_codegen.ir.program import Assignment, Bulk, Check, Command, EndStep, Program
+from opslifecycle_codegen.ir.program import (
+    Assignment,
+    Bulk,
+    Check,
+    Command,
+    EndStep,
+    Program,
+    returning,
+)
 from opslifecycle_codegen.ir.several import LIST, list_length
 from opslifecycle_codegen.ir.sized import length_of
 from opslifecycle_codegen.ir.times import NOW, TIME_END, tells_time
@@ -366,6 +374,7 @@ class _Finder:
         ]
         rules = (*program.classifiers, *program.invariants, *program.transition_invariants)
         computed = [(rule.name, rule.tree) for rule in rules]
+        computed += [(f"what {name} returns", tree) for name, _, tree in returning(program)]
         computed += [("the order of a listing", tree) for tree in program.views.order]
         computed += [(f"the filter {name}", tree) for name, _, tree in program.views.filters]
         if program.views.pages is not None:

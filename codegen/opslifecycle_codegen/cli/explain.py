@@ -51,6 +51,8 @@ def explained(program: Program) -> str:
         lines += [f"  {choice.name}: {line(choice.summary)}"]
         for action, asked in choice.actions:
             lines.append(f"    asks for {action.name} in {', '.join(asked)}")
+        if choice.returns is not None:
+            lines.append(f"    returns {notation(choice.returns)}")
     lines += _work_lines(program)
     guard_analysis = program.guard_analysis
     if guard_analysis is not None:
@@ -155,6 +157,8 @@ def _command_lines(program: Program, command: Command) -> list[str]:
     name = CREATE if command is program.create else command.name
     if name in fed_commands(program.machine):
         lines.append("    enters the feed")
+    if command.returns is not None:
+        lines.append(f"    returns {notation(command.returns)}")
     if command.deferred:
         lines.append("    deferred: written within one second; a crash may lose it")
     return lines

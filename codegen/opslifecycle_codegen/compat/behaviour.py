@@ -95,6 +95,9 @@ class _Facts:
             asked = ", ".join(self._action(action) for action, _ in choice.actions)
             method = self._names.name(METHODS, choice.name)
             yield Fact(f"what {method} asks for", asked, "", "", "target-changed")
+            if choice.returns is not None:
+                value = self._text(choice.returns, self._action(choice.first))
+                yield Fact(f"what {method} returns", value, "", "", "result-changed")
         yield from self._past_and_future()
         yield from self._recovery()
         yield from self._work()
@@ -225,6 +228,9 @@ class _Facts:
             command, lambda way: self._text(way.outcome, action) if way.outcome else "none"
         )
         yield Fact(f"the outcome of {name}", outcomes, "", "", "outcome-changed")
+        if command.returns is not None:
+            value = self._text(command.returns, action)
+            yield Fact(f"what {name} returns", value, "", "", "result-changed")
 
     def _of_ways(self, command: Command, said: Callable[[Command], str]) -> str:
         """Return what is said of the ways of a command, each with its test if they differ."""

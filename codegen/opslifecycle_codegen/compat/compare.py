@@ -54,6 +54,7 @@ RULES = {
     "update-changed": BEHAVIOUR,
     "effects-changed": BEHAVIOUR,
     "outcome-changed": BEHAVIOUR,
+    "result-changed": BEHAVIOUR,
     "durability-changed": BEHAVIOUR,
     "end-changed": BEHAVIOUR,
     "feed-changed": BEHAVIOUR,

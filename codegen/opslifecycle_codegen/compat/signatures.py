@@ -12,9 +12,10 @@ from opslifecycle_codegen.compat.renames import UNCHANGED, Renames
 from opslifecycle_codegen.ir.expr import Expression
 from opslifecycle_codegen.ir.messages import ACTIONS, create_word
 from opslifecycle_codegen.ir.notation import notation
+from opslifecycle_codegen.ir.pages import BY_ID
 from opslifecycle_codegen.ir.parameters import omissible
 from opslifecycle_codegen.ir.parts import METHODS, methods_of
-from opslifecycle_codegen.ir.program import BY_ID, Program
+from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.types import Type
 
 
@@ -55,11 +56,12 @@ def signatures(program: Program, names: Renames) -> dict[str, Signature]:
     for action in program.actions:
         declared = next(a for n, a in machine.actions.items() if n == action.name)
         parameters = _parameters(action.name, action.params, action.defaults, names)
-        found.update(dict.fromkeys(map(str, declared.methods), Signature((id, *parameters))))
+        signature = Signature((id, *parameters), _value(action.returns, names))
+        found.update(dict.fromkeys(map(str, declared.methods), signature))
     for choice in program.choices:
         first = choice.first
         parameters = _parameters(first.name, first.params, first.defaults, names)
-        found[choice.name] = Signature((id, *parameters))
+        found[choice.name] = Signature((id, *parameters), _value(choice.returns, names))
     for bulk in program.bulk:
         command = bulk.command
         parameters = _parameters(bulk.action, command.params, command.defaults, names)
@@ -76,6 +78,11 @@ def signatures(program: Program, names: Renames) -> dict[str, Signature]:
     for name in methods_of(program):
         found.setdefault(name, Signature())
     return {names.name(METHODS, name): each for name, each in found.items()}
+
+
+def _value(tree: Expression | None, names: Renames) -> str:
+    """Return the type of what an action returns; empty for one that returns nothing."""
+    return bare(names.type(tree.type)) if tree is not None else ""
 
 
 def _listing(program: Program, names: Renames) -> Iterator[Parameter]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from attrs import frozen
 
 from opslifecycle_codegen.emit.environment import Context
+from opslifecycle_codegen.ir.notation import notation
 from opslifecycle_codegen.ir.program import Command, Program, leads_to
 from opslifecycle_codegen.ir.symbols import EnumInfo, MemberInfo, MemberOf
 
@@ -84,7 +85,8 @@ def action_rows(program: Program) -> list[tuple[str, str, str, str]]:
         methods = ", ".join(f"`{method}`" for method in words) or "no method of its own"
         errors = _errors(command)
         deferred = " Deferred." if command.deferred else ""
-        needs = f"Rejected with {errors}.{deferred}"
+        value = "" if command.returns is None else f" Returns `{notation(command.returns)}`."
+        needs = f"Rejected with {errors}.{value}{deferred}"
         rows.append((command.name, methods, command.summary, needs))
     for removing in (program.rollback, program.erase):
         if removing is not None:

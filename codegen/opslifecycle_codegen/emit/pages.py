@@ -13,7 +13,8 @@ from opslifecycle_codegen.emit.python import Printer
 from opslifecycle_codegen.emit.views import returned
 from opslifecycle_codegen.ir.expr import Expression, Literal
 from opslifecycle_codegen.ir.notation import notation
-from opslifecycle_codegen.ir.program import BY_ID, PAGE_PARAMETERS, Pages, Program
+from opslifecycle_codegen.ir.pages import BY_ID, PAGE_PARAMETERS, Pages
+from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.public_names import PublicNames
 from opslifecycle_codegen.ir.symbols import EnumInfo, MemberInfo
 from opslifecycle_codegen.ir.types import BOOL, INT, Type, optional

@@ -15,9 +15,9 @@ from opslifecycle_codegen.emit.rejections import Beginning
 from opslifecycle_codegen.emit.types import comment
 from opslifecycle_codegen.emit.unique import KeyLowering
 from opslifecycle_codegen.ir.built_ins import RANGE_GUARD
-from opslifecycle_codegen.ir.expr import Root, roots_in
-from opslifecycle_codegen.ir.naming import parameter
-from opslifecycle_codegen.ir.program import Command, Rule, UniqueKey
+from opslifecycle_codegen.ir.expr import Expression, Root, roots_in
+from opslifecycle_codegen.ir.naming import parameter, returned_by
+from opslifecycle_codegen.ir.program import Command, Rule, UniqueKey, returning
 
 #: The table of the actions in the authority.
 ACTIONS = "_ACTIONS"
@@ -50,6 +50,7 @@ class QuestionLowering(MethodLowering):
         if self._machine.parent is not None:
             methods.append(self._is_live())
         methods += [self._holder(key) for key in program.unique]
+        methods += [self._returned(*each) for each in returning(program)]
         methods += [self._rejection(each) for each in self._beginnings]
         commands = {
             self._refusers[_guards(command)]: command for command in reversed(program.actions)
@@ -97,6 +98,14 @@ class QuestionLowering(MethodLowering):
         body = [f"return {keys.find(key)}"]
         returns = f"{self._names.id} | None"
         return self._method(self._command(key.name), parameters, returns, doc, body)
+
+    def _returned(self, name: str, command: Command, tree: Expression) -> Method:
+        """Return the method that answers once a command was accepted."""
+        body = [f"{self._entity} = self.records[id]"] if Root.RECORD in roots_in(tree) else []
+        body += self._statement("return ", self._printer.code(tree))
+        parameters = [f"id: {self._names.id}", *self._params(command)]
+        doc = self._doc(f"Return what {name} returns, of the record as it leaves it.")
+        return self._method(returned_by(name), parameters, tree.type.python, doc, body)
 
     def _barrier(self) -> Method:
         barrier, declared = self._program.barrier, self._machine.barrier

@@ -2,66 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-
-from attrs import frozen
+from collections.abc import Iterator
 
 from opslifecycle_codegen.emit import archive, layout, pages
-from opslifecycle_codegen.emit.annotations import annotation
 from opslifecycle_codegen.emit.code import Code
-from opslifecycle_codegen.emit.python import Printer, constant
+from opslifecycle_codegen.emit.public_methods import MethodPrinter, PublicMethod
 from opslifecycle_codegen.emit.sentences import asks, moves, raises
 from opslifecycle_codegen.emit.types import check_lines
-from opslifecycle_codegen.ir.expr import Expression
 from opslifecycle_codegen.ir.messages import erasing
-from opslifecycle_codegen.ir.naming import command_method, public_methods
-from opslifecycle_codegen.ir.parameters import NO_DEFAULTS, omissible
-from opslifecycle_codegen.ir.program import Choice, Command, Program
-from opslifecycle_codegen.ir.public_names import PublicNames
+from opslifecycle_codegen.ir.naming import returned_by
+from opslifecycle_codegen.ir.notation import notation
+from opslifecycle_codegen.ir.parameters import NO_DEFAULTS
+from opslifecycle_codegen.ir.program import Choice, Command
 from opslifecycle_codegen.ir.types import Type, optional
 
 
-@frozen
-class PublicMethod:
-    """A method of the interface and of the registry."""
-
-    name: str
-    abstract: bool
-    runs: bool
-    signature: list[str]
-    interface_signature: list[str]
-    doc: list[str]
-    body: list[str]
-    unsupported: str
-
-
-class RegistryLowering:
+class RegistryLowering(MethodPrinter):
     """Turns a program into the methods of its registry."""
-
-    def __init__(
-        self, program: Program, names: PublicNames, width: int, *, awaits: bool = False
-    ) -> None:
-        self._program = program
-        self._machine = program.machine
-        self._names = names
-        self._width = width
-        self._awaits = awaits
-        self._members = {str(name) for name in public_methods(program.machine)}
-        self._run_code = "await self._executor.run_async" if awaits else "self._executor.run"
-        self._act_code = "await self._executor.act_async" if awaits else "self._executor.act"
 
     def methods(self) -> list[PublicMethod]:
         """Return the public methods, in the order in which they are generated."""
         return [*self._commands(), *self._features(), *self._classifiers()]
-
-    def _command(self, name: str) -> str:
-        """Return the function of the authority for a command of the machine."""
-        method = command_method(name, {*self._program.symbols.registry_fields})
-        return f"{self._names.authority}.{method}"
-
-    def _public_id(self) -> str:
-        """Return the id of a new record, read from what the public method takes."""
-        return Printer(self._program.symbols, public=True).code(self._program.create_id).text
 
     # Commands -----------------------------------------------------------------------------------
 
@@ -108,26 +69,32 @@ class RegistryLowering:
         for method in declared.methods:
             deferred = " Its write is deferred." if action.deferred else ""
             more = [f"{moves(action)} {raises(action.guards)}{deferred}"]
-            flags = ["deferred=True"] if action.deferred else []
-            yield self._acting(str(method), action.summary, more, action, action.name, flags)
+            yield self._acting(str(method), action, action, more, deferred=action.deferred)
 
     def _choice(self, choice: Choice) -> PublicMethod:
         """Return the method that asks for one of several actions."""
-        flags = ["deferred=True"] if all(each.deferred for each, _ in choice.actions) else []
+        deferred = all(each.deferred for each, _ in choice.actions)
         checks = (check for action, _ in choice.actions for check in action.guards)
         more = [f"{asks(choice)} {raises(checks)}"]
-        return self._acting(choice.name, choice.summary, more, choice.first, choice.name, flags)
+        return self._acting(choice.name, choice, choice.first, more, deferred=deferred)
 
     def _acting(
-        self, method: str, summary: str, more: list[str], action: Command, decides: str,
-        flags: list[str],
+        self, method: str, asked: Command | Choice, action: Command, more: list[str], *,
+        deferred: bool,
     ) -> PublicMethod:  # fmt: skip
         """Return a method that acts on one record with the parameters of an action."""
-        given = [Code("id"), *map(Code, action.params)]
+        given, decides = [Code("id"), *map(Code, action.params)], self._command(asked.name)
+        flags = ["deferred=True"] if deferred else []
+        body, returns = self._act("id", decides, given, *flags), "None"
+        if asked.returns is not None:
+            returns = asked.returns.type.python
+            more.append(f"Returns {notation(asked.returns)}.")
+            answers = f"{self._names.authority}.{returned_by(asked.name)}"
+            given = [Code(decides), Code(answers), layout.called("", given), *map(Code, flags)]
+            body = self._run("_rt.returning", given, assigns="return ")
         return self._method(
-            method, self._of_one(action.params), "None", summary, more,
-            self._act("id", self._command(decides), given, *flags),
-            abstract=True, runs=True, acts=True, defaults=action.defaults,
+            method, self._of_one(action.params), returns, asked.summary, more, body,
+            abstract=True, runs=True, acts=asked.returns is None, defaults=action.defaults,
         )  # fmt: skip
 
     # Features -----------------------------------------------------------------------------------
@@ -299,100 +266,3 @@ class RegistryLowering:
                 rule.name, self._of_one(rule.params), rule.type.python, rule.summary, [],
                 self._call("return self._engine.ask", arguments), defaults=rule.defaults,
             )  # fmt: skip
-
-    # Their parts --------------------------------------------------------------------------------
-
-    def _of_one(self, params: Mapping[str, Type]) -> dict[str, Type]:
-        return {"id": Type("id", self._names.id), **params}
-
-    def _call(self, before: str, arguments: list[str]) -> list[str]:
-        lines = layout.call(before, arguments, "", indent=8, width=self._width)
-        return [line[8:] for line in lines]
-
-    def _default(self, tree: Expression | None, indent: int) -> Code:
-        """Return the value of a parameter that a call leaves out, for a line of its own."""
-        if tree is None:
-            return Code("None")
-        return constant(tree, self._program.symbols, self._width - indent)
-
-    def _act(self, id: str, command: str, given: list[Code], *more: str) -> list[str]:
-        """Return lines that have the shell act on one record with a command of the authority."""
-        arguments = [
-            Code(id), Code(command),
-            layout.called("", given), *map(Code, more),
-        ]  # fmt: skip
-        whole = layout.called(self._act_code, arguments)
-        return [line[8:] for line in layout.statement("", whole, "", indent=8, width=self._width)]
-
-    def _run(self, step: str, arguments: list[str], *, assigns: str = "") -> list[str]:
-        """Return lines that run a step, and wait for it or await it."""
-        call = layout.called(step, [Code(argument) for argument in arguments])
-        whole = layout.called(f"{assigns}{self._run_code}", [call])
-        return [line[8:] for line in layout.statement("", whole, "", indent=8, width=self._width)]
-
-    def _storable_lines(self, types: Mapping[str, Type]) -> list[str]:
-        """Return lines that try out what only conversions of the program itself can judge."""
-        lines = []
-        for param, type in types.items():
-            if not self._program.symbols.holds_foreign(type):
-                continue
-            if type.optional:
-                lines.append(f"        if {param} is not None:")
-            indent = 12 if type.optional else 8
-            arguments = [layout.quoted(param), param, type.required.name]
-            call = layout.call(
-                "_rt.check_storable", arguments, "", indent=indent, width=self._width
-            )
-            lines += call
-        return lines
-
-    def _method(
-        self,
-        name: str,
-        types: Mapping[str, Type],
-        returns: str,
-        summary: str,
-        more: list[str],
-        body: list[str],
-        *,
-        abstract: bool = False,
-        runs: bool = False,
-        acts: bool = False,
-        keyword_only: bool = False,
-        none_without: bool = False,
-        defaults: Mapping[str, Expression] = NO_DEFAULTS,
-    ) -> PublicMethod:
-        parameters: list[str | Code] = ["self", *(["*"] if keyword_only and types else [])]
-        returns = annotation(returns, self._members)
-        checks: list[str] = []
-        may_omit = omissible(types, defaults, keyword_only=keyword_only)
-        for param, type in types.items():
-            declared = f"{param}: {annotation(type.python, self._members)}"
-            if param in may_omit:
-                default = self._default(defaults.get(param), 12)
-                parameters.append(layout.assigned(declared, default))
-            else:
-                parameters.append(declared)
-            if not (acts and param == "id"):
-                # The executor checks the id of the record that a command acts on.
-                checks += check_lines(param, param, type, indent=8, hidden="type" in types)
-        if runs and self._program.recovery is not None:
-            checks += self._storable_lines(types)
-        define = "async def" if runs and self._awaits else "def"
-        signature = layout.call(
-            f"{define} {name}", parameters, f" -> {returns}:", indent=4, width=self._width
-        )
-        doc = layout.docstring(summary, more, indent=8, width=self._width)
-        lines = [*checks, *(f"        {line}" for line in body)]
-        interface_signature = layout.call(
-            f"def {name}",
-            parameters,
-            f" -> {returns}{' | None' if none_without else ''}:",
-            indent=4,
-            width=self._width,
-        )
-        fallback = f"raise _rt.UnsupportedError({layout.quoted(name)})"
-        return PublicMethod(
-            name, abstract, runs, signature, interface_signature, doc, lines,
-            "return None" if none_without else fallback,
-        )  # fmt: skip

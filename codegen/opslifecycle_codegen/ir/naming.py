@@ -137,6 +137,11 @@ def command_method(word: str, fields: Collection[str]) -> str:
     return f"_do_{word}" if taken else str(word)
 
 
+def returned_by(command: str) -> str:
+    """Return the authority's method that says what a command returns."""
+    return f"_{command}_returned"
+
+
 def key_index(method: str) -> str:
     """Return the authority's attribute with the holder of each key, by the method that finds it."""
     return f"_{method}_ids"

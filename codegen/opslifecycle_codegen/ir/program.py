@@ -12,6 +12,7 @@ from opslifecycle_codegen.ir.built_ins import LEGAL_STATUS
 from opslifecycle_codegen.ir.expr import Expression, Field, Name, Refusal, Root, roots_in
 from opslifecycle_codegen.ir.migrations import Migrations
 from opslifecycle_codegen.ir.notation import condition_notation
+from opslifecycle_codegen.ir.pages import Pages
 from opslifecycle_codegen.ir.symbols import RecordInfo, Symbols, ViewInfo
 from opslifecycle_codegen.ir.types import Type
 from opslifecycle_codegen.ir.work import Work
@@ -96,6 +97,8 @@ class Command:
     steps: tuple[EndStep, ...] = ()
     #: The values of parameters that a call leaves out.
     defaults: dict[str, Expression] = field(factory=dict)
+    #: What its methods return, an expression on the record that the command has changed.
+    returns: Expression | None = None
     #: The targets of an action that has several. What follows its guards is theirs, not its own.
     targets: tuple[Target, ...] = ()
 
@@ -213,6 +216,8 @@ class Choice:
     summary: str
     #: The actions, each with the statuses in which it is asked for; elsewhere that is the first.
     actions: tuple[tuple[Command, tuple[str, ...]], ...]
+    #: What it returns, whichever action was chosen.
+    returns: Expression | None = None
 
     @property
     def first(self) -> Command:
@@ -240,6 +245,16 @@ class Timer:
     since: str = ""
     #: The region whose status it is about; None for the whole status.
     region: str | None = None
+
+
+def returning(program: Program) -> Iterator[tuple[str, Command, Expression]]:
+    """Yield what returns a value: an action, or a method over several, with its first action."""
+    for action in program.actions:
+        if action.returns is not None:
+            yield action.name, action, action.returns
+    for choice in program.choices:
+        if choice.returns is not None:
+            yield choice.name, choice.first, choice.returns
 
 
 #: What the names of timers begin with, where they stand beside methods.
@@ -299,25 +314,6 @@ class Rule:
     def type(self) -> Type:
         """The type of the result."""
         return self.tree.type
-
-
-#: The parameters of a listing with pages, and the order that every such listing has.
-PAGE_PARAMETERS = ("order_by", "descending", "limit", "after")
-BY_ID = "id"
-
-
-@frozen
-class Pages:
-    """The pages of a listing: the named orders, and the orders of its bounds by parameter."""
-
-    orders: tuple[tuple[str, Expression], ...]
-    above: dict[str, str]
-    below: dict[str, str]
-
-    def bounds(self) -> dict[str, Type]:
-        """Return the parameters that are bounds, each with the type of its order."""
-        types = {name: tree.type for name, tree in self.orders}
-        return {name: types[order] for name, order in (*self.above.items(), *self.below.items())}
 
 
 @frozen

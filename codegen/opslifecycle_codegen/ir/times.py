@@ -13,6 +13,7 @@ from opslifecycle_codegen.ir.program import (
     EndStep,
     Program,
     Timer,
+    returning,
     updates_of,
 )
 from opslifecycle_codegen.ir.types import INT
@@ -52,6 +53,7 @@ def rules_of(program: Program) -> Iterator[Expression]:
     for command in (*commands, program.cursors, *(each.command for each in program.bulk)):
         yield from trees_of(command) if command is not None else ()
     yield from (*program.initial.values(), program.create_id, *trees_of_end(program))
+    yield from (tree for _, _, tree in returning(program))
     for bulk in program.bulk:
         yield from [bulk.unless] if bulk.unless is not None else []
         yield from _values(bulk.updates)
@@ -137,6 +139,8 @@ def trees_of(command: Command) -> Iterator[Expression]:
         if way.outcome is not None:
             yield way.outcome
         yield from _trees_of_steps(way.steps)
+    if command.returns is not None:
+        yield command.returns
 
 
 def trees_of_end(program: Program) -> Iterator[Expression]:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from opslifecycle_codegen.analysis.scenario_rules import CRASH_DISCARDING
-from opslifecycle_codegen.ir.program import Choice, Command, Program
+from opslifecycle_codegen.ir.program import Choice, Command, Program, returning
 from opslifecycle_codegen.ir.times import NOW
 from opslifecycle_codegen.modelcheck.acting import Acting, Action
-from opslifecycle_codegen.modelcheck.evaluate import Evaluator, Names
+from opslifecycle_codegen.modelcheck.evaluate import Evaluator, Function, Names
 from opslifecycle_codegen.modelcheck.guards import (
     Clauses,
     Guard,
@@ -59,6 +59,9 @@ class Interpreter:
         self._fields = list(program.symbols.entity_fields)
         self._acting = Acting(program, self.evaluator, clauses, self.ends, self._places)
         self._actions = {each.name: self._acting.action(each) for each in program.actions}
+        #: What actions and methods over several return; as functions once they are needed.
+        self._returns = {name: tree for name, _, tree in returning(program)}
+        self._returning: dict[str, Function] = {}
         self._create()
         self._features()
 
@@ -163,8 +166,8 @@ class Interpreter:
         self.ends.apply_effects(draft, id, record, effects)
         return Answer(draft.state(), effects=((id, effects),))
 
-    def act(self, state: State, call: Call, name: str) -> Answer:
-        """Apply an action to one record."""
+    def act(self, state: State, call: Call, name: str, asked: str = "") -> Answer:
+        """Apply an action to one record; a method over several actions says what was asked."""
         state = at_time(state, call)
         action, id = self._actions[name], call.id
         assert id is not None
@@ -176,13 +179,26 @@ class Interpreter:
         record = names[self._entity]
         way = action.taken(names)
         record, effects = self._acting.acted(draft, way, names, record)
+        value = self._returned(asked or name, draft, {**names, self._entity: record})
         self.ends.apply_effects(draft, id, record, effects)
-        return Answer(draft.state(), effects=((id, effects),), ended=(id,) if way.terminal else ())
+        ended = (id,) if way.terminal else ()
+        return Answer(draft.state(), effects=((id, effects),), ended=ended, value=value)
+
+    def _returned(self, asked: str, draft: Draft, names: Names) -> Value:
+        """Return what a call returns of the record that it has changed; None if nothing."""
+        tree = self._returns.get(asked)
+        if tree is None:
+            return None
+        if asked not in self._returning:
+            # Not before, because what it reads tells no states apart.
+            self._returning[asked] = self.evaluator.function(tree)
+        return self._returning[asked]({**names, "registry": tuple(draft.registry)})
 
     def choose(self, state: State, call: Call, choice: Choice) -> Answer:
         """Apply the first of several actions that is legal to one record."""
         record = self.record(state, str(call.id))
-        return self.act(state, call, choice.chosen("" if record is None else record[1]).name)
+        chosen = choice.chosen("" if record is None else record[1])
+        return self.act(state, call, chosen.name, choice.name)
 
     def bulk(self, state: State, call: Call) -> Answer:
         """Apply a command that ends every live record, in the order of their ids."""

@@ -154,6 +154,7 @@ class Action(Declared):
     outcome: Expr | None = None
     update: dict[Text, Expr] = Factory(dict)
     effects: list[Name] = Factory(list)
+    returns: Expr | None = None
     idempotent_in: NameList = Factory(NameList)
     deferred: bool = False
 
@@ -181,6 +182,7 @@ class Method(Declared):
 
     summary: Text
     actions: list[Name]
+    returns: Expr | None = None
 
 
 @frozen(kw_only=True)

@@ -114,10 +114,14 @@ _SECTIONS: dict[str, dict[str, str]] = {
         "to": "The status that it leads to, or targets of which the first that applies is taken.",
         "outcome": "What waiters receive of a terminal status or a milestone.",
         "guards": "The guards that are checked, in order, in place of `default_guards`.",
+        "returns": "What its methods return: an expression on the record as the action leaves it.",
         "idempotent_in": "Statuses in which a rejection says that it was done already.",
         "deferred": "Whether its write waits for the next commit, so that a crash may lose it.",
     },
-    "Method": {"actions": "The actions, in the order in which they are tried."},
+    "Method": {
+        "actions": "The actions, in the order in which they are tried.",
+        "returns": "What it returns, an expression on the record as the chosen action leaves it.",
+    },
     "Target": {
         "status": "The status that it leads to.",
         "also": "The statuses that it leads further regions to.",

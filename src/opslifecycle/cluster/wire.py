@@ -7,9 +7,10 @@ import sys
 import types
 from collections.abc import Callable, Sequence
 from enum import Enum
-from functools import cache
+from functools import cache, partial
 from typing import Any, TypeAlias, cast, get_args, get_origin, get_type_hints
 
+import attrs
 from opslifecycle import errors
 from opslifecycle.errors import (
     InternalError,
@@ -24,6 +25,7 @@ from opslifecycle.shell.commands import (
     COLLECT,
     ON_ALL,
     ON_ALL_AND_STATE,
+    RETURN,
     Change,
     Command,
     Decision,
@@ -34,6 +36,7 @@ from opslifecycle.shell.commands import (
     advancing,
     collecting,
     in_its_arguments,
+    returning,
 )
 from opslifecycle.values.conversion import structure, unstructure
 from opslifecycle.values.plain import Data, Json, data_of, error_text, text_of
@@ -101,7 +104,10 @@ class Wire:
         if not command.form or command.decide is None:
             name = getattr(command.decide, "__name__", "a command of the outbox")
             raise UnsupportedError(f"{name} on a registry of another host")
-        return _call(command.form, command.decide, command.arguments)
+        called = _call(command.form, command.decide, command.arguments)
+        if command.answer is not None:
+            called["answer"] = command.answer.__name__
+        return called
 
     def request(self, text: str, request: str) -> Command[Any] | Together:
         """Return the command of a text, with a reply for the id of the request.
@@ -137,6 +143,8 @@ class Wire:
             decide = self._decide(data, _decides_on_one)
             id = structure(data["id"], self._id_type)
             return _on_one(id, decide, _given(decide, data), reply)
+        if data["form"] == RETURN:
+            return self._returning(data, reply)
         decide = self._decide(data, _decides_on_several)
         arguments: tuple[Any, ...] = _given(decide, data)
         made: Command[Any]
@@ -149,10 +157,26 @@ class Wire:
             made = acting_on_all(decide, *arguments, writes_state=writes_state)
         return Command(made.run, made.decide, made.arguments, form=made.form, reply=reply)
 
+    def _returning(self, data: Data, reply: Reply | None) -> Command[Any]:
+        """Return a command on one record whose value its sender waits for."""
+        decide = self._decide(data, _decides_on_one)
+        answer = self._function(data["answer"])
+        made: Command[Any] = returning(decide, answer, _given(decide, data))
+        if reply is not None:
+            reply = attrs.evolve(reply, encode=partial(self._encode_returned, answer.__name__))
+        return attrs.evolve(made, reply=reply)
+
     def _decide(self, data: Data, fits: Callable[[Any], bool]) -> Callable[..., Any]:
-        found = inspect.getattr_static(self._authority, str(data["name"]), None)
-        if not isinstance(found, types.FunctionType) or not fits(found):
+        found = self._function(data["name"])
+        if not fits(found):
             raise InvalidValueError("name", f"expected a command, got {data['name']!r:.80}")
+        return found
+
+    def _function(self, name: object) -> Callable[..., Any]:
+        """Return a function of the authority."""
+        found = inspect.getattr_static(self._authority, str(name), None)
+        if not isinstance(found, types.FunctionType):
+            raise InvalidValueError("name", f"expected a command, got {name!r:.80}")
         return found
 
     # Answers ------------------------------------------------------------------------------------
@@ -167,6 +191,15 @@ class Wire:
                 return text_of({"collected": cast("Json", bodies)})
             return text_of({"value": unstructure(value)})
         except Exception as error:  # the committer's thread must go on
+            return self.of_error(InternalError(error_text(error, repr)))
+
+    def _encode_returned(self, answer: str, value: object, changes: Sequence[Change[Any]]) -> str:
+        """Return the answer with a value, whose type the function that returned it knows."""
+        if isinstance(value, OpsLifecycleError):
+            return self.of_error(value)
+        try:
+            return text_of({"value": unstructure(value), "answer": answer})
+        except Exception as error:  # as above
             return self.of_error(InternalError(error_text(error, repr)))
 
     def of_error(self, error: OpsLifecycleError) -> str:
@@ -191,7 +224,15 @@ class Wire:
         if "collected" in data:
             records = [self.codec.deserialize(id, body) for id, body in data["collected"]]
             return [(each.id, each.terminal_outcome) for each in records]
+        if "answer" in data:
+            return self._returned(data)
         return data["value"]
+
+    def _returned(self, data: Data) -> object:
+        try:
+            return structure(data["value"], _hints(self._function(data["answer"]))["return"])
+        except (LookupError, TypeError, ValueError, NameError) as unknown:
+            return InternalError(f"an answer of another host: {unknown!r}")
 
     def _error(self, data: Data) -> OpsLifecycleError:
         kind = self._errors.get(data["error"])

@@ -29,7 +29,7 @@ from opslifecycle.shell.build import (
 )
 from opslifecycle.shell.codec import RecordCodec
 from opslifecycle.shell.columns import SortKey
-from opslifecycle.shell.commands import acting_on_all, advancing, collecting
+from opslifecycle.shell.commands import acting_on_all, advancing, collecting, returning
 from opslifecycle.shell.consuming import Consumer, ThreadConsumer
 from opslifecycle.shell.context_managers import AsyncContextManager, ContextManager
 from opslifecycle.shell.engine import Engine
@@ -264,6 +264,7 @@ __all__ = [
     "rename",
     "respell",
     "respell_each",
+    "returning",
     "store_at",
     "stored_fields",
     "str_from",

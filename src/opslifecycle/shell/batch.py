@@ -174,5 +174,6 @@ def without(batch: list[PendingCommand], error: NotStorableError) -> list[Pendin
 
 def _acts_on(command: PendingCommand, id: Hashable) -> bool:
     if command[1] is None:
-        return isinstance(command[3][0], Together) and command[3][0].acts_on(id)
+        given = command[3][0]
+        return given.acts_on(id) if isinstance(given, Command | Together) else False
     return bool(command[1] == id)

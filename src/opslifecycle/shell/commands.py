@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from enum import Enum
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar, cast
 
 import attrs
 from opslifecycle.errors import InternalError, InvalidValueError, OpsLifecycleError
@@ -43,6 +43,7 @@ Collected: TypeAlias = list[tuple[IdT, Any]]
 
 #: The forms of commands that other processes can request.
 ON_ALL, ON_ALL_AND_STATE, COLLECT, ADVANCE = "all", "all_and_state", "collect", "advance"
+RETURN = "return"
 
 
 @attrs.define(eq=False)
@@ -76,6 +77,8 @@ class Command(Generic[T]):
         reply: Where its answer goes; None for a command of this process.
         form: Which function below made the command, for another process to make it again; empty for
             a command that no other process can request.
+        id: The id of the one record that the command changes; None for a command on several.
+        answer: The function of the authority that returns the value of such a command.
     """
 
     run: Callable[..., Decision[T, Any]]
@@ -84,6 +87,12 @@ class Command(Generic[T]):
     has_value: bool = attrs.field(default=True, kw_only=True)
     reply: Reply | None = attrs.field(default=None, kw_only=True)
     form: str = attrs.field(default="", kw_only=True)
+    id: Hashable = attrs.field(default=None, kw_only=True)
+    answer: Callable[..., T] | None = attrs.field(default=None, kw_only=True)
+
+    def acts_on(self, id: Hashable) -> bool:
+        """Return whether it is known to change the record with an id, and no other."""
+        return self.id is not None and self.id == id
 
 
 #: One command of a transaction: the id of the one record that it creates or changes, the function
@@ -166,6 +175,32 @@ def advancing(decide: Decide[int | OpsLifecycleError], consumer: Enum, cursor: i
         return result, (), moved
 
     return Command(run, decide, (consumer, cursor), form=ADVANCE)
+
+
+def returning(
+    decide: Decide[Answer],
+    answer: Callable[..., T],
+    arguments: Arguments,
+    *,
+    deferred: bool = False,
+) -> Command[T]:
+    """Return a command that changes one record and has a value.
+
+    Args:
+        decide: The function of the authority that decides.
+        answer: The function of the authority that returns the value, once the command is accepted.
+        arguments: The arguments of both, first the id of the record.
+        deferred: Whether the change is written with the next commit, as in `Executor.act`.
+    """
+
+    def run(authority: Authority[IdT, RecordT]) -> Decision[T, RecordT]:
+        effects = decide(authority, *arguments)
+        if isinstance(effects, OpsLifecycleError):
+            return effects, (), False
+        value, record = answer(authority, *arguments), authority.records[cast("IdT", arguments[0])]
+        return value, [(record, effects)], not deferred
+
+    return Command(run, decide, arguments, form=RETURN, id=arguments[0], answer=answer)
 
 
 def recovering(

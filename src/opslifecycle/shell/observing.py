@@ -194,7 +194,8 @@ class ObservedExecutor(Executor):
 
     def _recorded(self, command: Command[T]) -> tuple[object, _Recorded[T], Command[T]]:
         watched = _Recorded(command)
-        begun = self._observer.begin(watched.action, ())
+        ids = () if command.id is None else (command.id,)
+        begun = self._observer.begin(watched.action, ids)
         return begun, watched, attrs.evolve(command, run=watched.run)
 
     def _together(self, transaction: Together) -> tuple[object, list[_Watched], Together]:
