@@ -15,6 +15,7 @@ from opslifecycle import (
     Terminated,
 )
 from opslifecycle.shell import export
+from opslifecycle.stores.base import Commit
 
 from tests.builders import CHILD, HANDLE, SLOT, UPDATE, completed, running, spec
 from tests.support.gate import AGENT, REASON, MakeStore, snapshot
@@ -65,6 +66,20 @@ class TestCapture:
             Registry.restore(document, store=make_store())
         with Registry(store=make_store()) as again:
             assert again.list_operations() == listed
+
+    def test_what_a_store_never_holds_is_not_written_by_a_restore(self) -> None:
+        written: list[str] = []
+
+        class Recording(MemoryStore):
+            def append(self, commit: Commit) -> None:
+                written.extend(id for id, _, _ in commit.writes)
+                super().append(commit)
+
+        registry = Registry()
+        live, slot = running(registry), running(registry, SLOT)
+        with Registry.restore(registry.capture(), store=Recording()):
+            assert str(live) in written
+            assert str(slot) not in written
 
     def test_what_was_altered_is_refused(self) -> None:
         registry = Registry()

@@ -209,7 +209,9 @@ def import_registry(
     opening = Opening(store)
     try:
         if store is not None:
-            fill(store, codec.schema, contents)
+            with reporting_damage(None):
+                persistent = codec.persistent(contents)
+            fill(store, codec.schema, persistent)
         executor = _begin(registry, definition, {}, store, contents, None, SYSTEM_CLOCK)
         _recover(executor, definition, None if store is None else store.interrupted)
         executor.start_timers()

@@ -71,7 +71,7 @@ class RecordCodec(Generic[AuthorityT, RecordT]):
         self.restore_state(authority, data_of(contents.state))
         by_id: dict[str, RecordT] = {}
         for id, body in contents.records.items():
-            if not (self.has_outbox and is_outbox_key(id)):
+            if not self._is_message(id):
                 record = by_id[id] = self.deserialize(id, body)
                 authority.records[record.id] = record
         self.recover_fields(authority)
@@ -85,10 +85,26 @@ class RecordCodec(Generic[AuthorityT, RecordT]):
             authority.ended.update((record.id, record) for record in finished)
         return rows
 
+    def persistent(self, contents: StoreContents) -> StoreContents:
+        """Return what a store holds of contents: without the records that it never writes.
+
+        Raises:
+            InvalidValueError: No registry has written such contents.
+        """
+        records = {
+            id: body
+            for id, body in contents.records.items()
+            if self._is_message(id) or self.is_persistent(self.deserialize(id, body))
+        }
+        return attrs.evolve(contents, records=records)
+
     def row(self, record: Any) -> RecordWrite:
         """Return the write of a record that has a feed entry."""
         id, _, body = self.serialize(record)
         return id, record.sequence, body
+
+    def _is_message(self, id: str) -> bool:
+        return self.has_outbox and is_outbox_key(id)
 
     def _rows(self, contents: StoreContents, by_id: dict[str, RecordT]) -> list[RecordT]:
         rows = []
