@@ -8,9 +8,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from opslifecycle import EpochChangedError, PersistenceError, Registry, RuntimeEpochId, SqliteStore
+from opslifecycle import (
+    EpochChangedError,
+    PersistenceError,
+    Registry,
+    RegistryOwnedError,
+    RuntimeEpochId,
+    SqliteStore,
+    StoreDamagedError,
+)
 from opslifecycle.stores.sqlite.admin import mark_restored
+from opslifecycle.stores.sqlite.reader import StoreReader
 
+from opslifecycle.operations.storage import CODEC
 from tests.builders import completed, running
 from tests.support.owners import owning, query
 
@@ -75,10 +85,28 @@ def test_the_same_file_keeps_its_epoch(path: Path) -> None:
     assert work(moved, 0) == (epoch, 4)
 
 
-def test_a_lost_lease_file_changes_nothing(path: Path) -> None:
-    epoch, _ = work(path, 2)
+def test_without_a_lease_file_the_store_may_be_a_copy(path: Path) -> None:
+    """File systems use the inode of a removed file again, so it may be that of the original."""
+    work(path, 2)
+    copied(path)
+    epoch, _ = work(path, 3)
+    inode = path.stat().st_ino
     path.with_name("store.db-lease").unlink()
-    assert work(path, 0) == (epoch, 2)
+    # The same file again, as a removed one whose inode the copy has got.
+    put_back(path)
+    assert path.stat().st_ino == inode
+    after, watermark = work(path, 0)
+    assert (after != epoch, watermark) == (True, 2)
+    assert work(path, 1) == (after, 3)
+
+
+def test_an_owner_whose_lease_file_was_removed_is_not_dispossessed(path: Path) -> None:
+    with owning(path) as owner:
+        path.with_name("store.db-lease").unlink()
+        with pytest.raises(RegistryOwnedError):
+            Registry(store=SqliteStore(path))
+        owner.work()
+        assert owner.line() == "done"
 
 
 @needs_inodes
@@ -128,3 +156,33 @@ def test_an_owner_is_fenced_when_an_older_state_was_put_back(path: Path) -> None
     put_back(path)
     work(path, 0)
     assert query(path, "SELECT fence FROM registries") > [before]
+
+
+class TestHardLinks:
+    """SQLite finds the log of a database by its name, so two names have two logs."""
+
+    def test_no_registry_and_no_reader_opens_one(self, path: Path) -> None:
+        other = path.with_name("store.db.other")
+        with Registry(store=SqliteStore(path)) as registry:
+            completed(registry)
+            other.hardlink_to(path)
+            for attempt in (
+                lambda: Registry(store=SqliteStore(other)),
+                StoreReader(other, CODEC.schema).all,
+                StoreReader(path, CODEC.schema).all,
+            ):
+                with pytest.raises(PersistenceError, match=r"2 names \(hard links\)") as caught:
+                    attempt()
+                assert not isinstance(caught.value, StoreDamagedError)
+            completed(registry)
+        with pytest.raises(PersistenceError, match="hard links"):
+            Registry(store=SqliteStore(path))
+        other.unlink()
+        assert work(path, 1)[1] == 3
+
+    @pytest.mark.parametrize("own", [".store.db.0123456789abcdef", "store.db.ab_cd012.part"])
+    def test_what_a_killed_process_has_left_is_none(self, own: str, path: Path) -> None:
+        epoch, _ = work(path, 1)
+        path.with_name(own).hardlink_to(path)
+        assert work(path, 1) == (epoch, 2)
+        assert len(StoreReader(path, CODEC.schema).all()) == 1

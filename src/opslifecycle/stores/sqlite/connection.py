@@ -21,7 +21,7 @@ def existing(path: Path) -> StoreFile:
     """Locate an existing store.
 
     Raises:
-        PersistenceError: There is no file.
+        PersistenceError: There is no file, or it has hard links.
         StoreDamagedError: The file is empty.
     """
     file = locate(check_path(path))
@@ -30,6 +30,12 @@ def existing(path: Path) -> StoreFile:
         raise PersistenceError(str(path), reason)
     if file.size == 0:
         raise StoreDamagedError(str(path), 0, "an existing file has a length of zero")
+    if file.has_other_names():
+        reason = (
+            f"it has {file.names} names (hard links), and what is written by one of them is lost by"
+            " the other; remove the other name, or copy the file"
+        )
+        raise PersistenceError(str(path), reason)
     return file
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -45,10 +47,39 @@ class StoreFile:
     inode: int | None
     #: Its length in bytes.
     size: int = 0
+    #: How many names (hard links) it has.
+    names: int = 1
 
     def beside(self, suffix: str) -> Path:
         """Return the path of one of the files that belong to the store."""
         return self.path.with_name(f"{self.path.name}{suffix}")
+
+    def has_other_names(self) -> bool:
+        """Return whether the file has hard links, other than those with which it was made.
+
+        SQLite finds the log of a database by its name, so what is written by one name is not seen
+        by the other, and is lost.
+        """
+        if self.names < 2:
+            return False
+        # Counted before the names, because a process that makes a store removes its own meanwhile.
+        own = len(self._names_of_its_making())
+        try:
+            return os.stat(self.path).st_nlink - own > 1
+        except OSError:
+            return False
+
+    def _names_of_its_making(self) -> list[str]:
+        """Return the names that `create` and a backup give a file before it has its own."""
+        name = re.escape(self.path.name)
+        own = re.compile(rf"\.{name}\.[0-9a-f]{{16}}|{name}\.\w{{8}}\.part")
+        with contextlib.suppress(OSError), os.scandir(self.path.parent) as entries:
+            return [
+                each.name
+                for each in entries
+                if each.inode() == self.inode and own.fullmatch(each.name)
+            ]
+        return []
 
     def is_in_place(self) -> bool:
         """Return whether the path still leads to this file."""
@@ -127,4 +158,4 @@ def locate(path: Path) -> StoreFile:
             raise PersistenceError(
                 str(path), f"it is {words}, and a store is a regular file; name another path"
             )
-    return StoreFile(resolved, found.st_ino, found.st_size)
+    return StoreFile(resolved, found.st_ino, found.st_size, found.st_nlink)

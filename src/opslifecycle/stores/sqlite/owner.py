@@ -13,7 +13,7 @@ from opslifecycle.stores.sqlite.catalog import RegistryRow
 from opslifecycle.stores.sqlite.files import StoreFile
 from opslifecycle.stores.sqlite.lease import Lock, Ownership, ownership
 from opslifecycle.stores.sqlite.lease_file import LeaseFile, Note
-from opslifecycle.stores.sqlite.place import is_copy, place_of, token_of
+from opslifecycle.stores.sqlite.place import is_copy, may_be_copy, place_of, token_of
 
 _TOKEN_BYTES = 16
 
@@ -64,11 +64,12 @@ class Owner:
         self.number = row.number
         noted = note.fencing_token if note is not None else 0
         self.fencing_token = max(row.fencing_token, noted) + 1
-        if restored or copied or not token_of(row):
+        anew = restored or copied or may_be_copy(row, note)
+        if anew or not token_of(row):
             self._renumber()
         else:
             self._token = token_of(row)
-        return restored or copied
+        return anew
 
     def _take_lock(self, number: int, owners: str | None, holder: str) -> Lock:
         said = self._locks.take(number, owners)
@@ -138,6 +139,9 @@ class Owner:
         self._locks = locks
         self._lock = locks.lock_name if locks.holds else None
         self.note(head)
+        # Flushed, because a store without a note may be a copy, and would begin a new epoch.
+        with contextlib.suppress(OSError):
+            locks.sync()
 
     def shorten(self, database: sqlite3.Connection) -> None:
         """Shorten a lease that ends later than a lease can. A live owner renews it."""

@@ -5,6 +5,7 @@ to other entries, so a registry that is opened from a copy begins a new epoch.
 
 A row names its place: the inode of the file, and a token that the lease file repeats with the last
 fencing token and head. Another inode, another token, or a row that is behind the note is a copy.
+Without a note it may be one, because file systems use the inode of a removed file again.
 A volume that was restored from a snapshot, including the lease file, cannot be recognised. The
 program declares it with `SqliteStore(restored=True)`.
 """
@@ -34,13 +35,25 @@ def token_of(row: RegistryRow) -> bytes:
 
 
 def is_copy(row: RegistryRow, inode: int | None, note: Note | None) -> bool:
-    """Return whether a row was written into another file, or into an older state of this one."""
+    """Return whether a row was written into another file, or into an older state of this one.
+
+    Its owner, if it has one, does not own this file.
+    """
     if row.place == UNKNOWN:
         return False
     token = token_of(row)
     if row.place == RESTORED or not token or row.place != place_of(inode or 0, token):
         return True
     if note is None:
-        # The lease file was removed. The inode is the same, so the file is, too.
         return False
     return note.token != token or note.fencing_token > row.fencing_token or note.head > row.head
+
+
+def may_be_copy(row: RegistryRow, note: Note | None) -> bool:
+    """Return whether nothing shows that a row, which `is_copy` does not recognise, is no copy.
+
+    It was a copy if the store and its lease file were removed, and the file that was put back got
+    the inode of the removed one. If the lease file alone was removed, the file is the same, and its
+    owner may live.
+    """
+    return note is None and row.place != UNKNOWN
