@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from attrs import evolve
 
@@ -12,6 +12,7 @@ from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.built_ins import BUILT_IN_EFFECTS
 from opslifecycle_codegen.ir.expr import Expression, Field, Root
+from opslifecycle_codegen.ir.notation import notation
 from opslifecycle_codegen.ir.program import Assignment
 from opslifecycle_codegen.ir.scope import Scope
 from opslifecycle_codegen.ir.symbols import Symbols
@@ -40,11 +41,13 @@ class Changes:
 
     def updates(self, declared: Mapping[Text, Expr], scope: Scope) -> tuple[Assignment, ...]:
         """Return updates in order, each of a `registry.field` or `entity.field`."""
-        return tuple(
-            assignment
-            for target, expr in declared.items()
-            if (assignment := self._update(target, expr, scope)) is not None
-        )
+        found: list[Assignment] = []
+        for target, expr in declared.items():
+            assignment = self._update(target, expr, scope)
+            if assignment is not None:
+                found.append(assignment)
+                scope = after_updates(scope, [assignment])
+        return tuple(found)
 
     def _update(self, target: Text, expr: Expr, scope: Scope) -> Assignment | None:
         owner, _, field = str(target).partition(".")
@@ -91,3 +94,10 @@ class Changes:
                 self._diagnostics.add(name.mark, "unknown-effect", message, nearest(name, known))
             self.used_effects.add(str(name))
         return tuple(str(name) for name in names)
+
+
+def after_updates(scope: Scope, updates: Iterable[Assignment]) -> Scope:
+    """Return the names after some updates: tests knew the values that fields had before."""
+    for each in updates:
+        scope = scope.updated(notation(each.target), each.value.type)
+    return scope

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from attrs import evolve
 
-from opslifecycle_codegen.analysis.changes import Changes
+from opslifecycle_codegen.analysis.changes import Changes, after_updates
 from opslifecycle_codegen.analysis.expressions import compile_expression, narrowed_by
 from opslifecycle_codegen.analysis.milestones import announces
 from opslifecycle_codegen.analysis.resolve import Resolver
@@ -48,7 +48,7 @@ class Targets:
         bare = evolve(command, guards=(), foreseeable=(), depends_on=())
         bare = evolve(bare, updates=updates, effects=effects)
         leads = [self._status(target) for target in declared.to]
-        outcome = self._common_outcome(command, declared, leads, scope)
+        outcome = self._common_outcome(command, declared, leads, after_updates(scope, updates))
         if not declared.to:
             return evolve(command, updates=updates, effects=effects)
         targets: list[Target] = []
@@ -113,11 +113,13 @@ class Targets:
         scope: Scope,
     ) -> Command:  # fmt: skip
         """Return a command with what one of its targets adds."""
+        scope = after_updates(scope, way.updates)
+        own = self._changes.updates(target.update, scope)
         return evolve(
             way,
-            updates=(*way.updates, *self._changes.updates(target.update, scope)),
+            updates=(*way.updates, *own),
             effects=(*way.effects, *self._changes.effects(target.effects)),
-            outcome=self._outcome(way, declared, target, scope),
+            outcome=self._outcome(way, declared, target, after_updates(scope, own)),
         )
 
     # Outcomes -----------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from attrs import Factory, evolve, frozen
@@ -12,6 +13,7 @@ from opslifecycle_codegen.ir.types import (
     ACTION,
     BARRIER,
     ENTITY,
+    NONE,
     REGISTRY,
     ROW,
     STR,
@@ -71,6 +73,18 @@ class Scope:
         names |= {name: before.names[name] for name in given if name in before.names}
         old = {path: type for path, type in before.narrowed.items() if _root(path) in given}
         return evolve(self, names=names, narrowed={**_without(self.narrowed, given), **old})
+
+    def updated(self, path: str, value: Type) -> Scope:
+        """Return the scope after a path was set to a value of a type.
+
+        What a test made sure of may not be true of the value; that there is one still may.
+        """
+        word = re.compile(rf"(?<![\w.]){re.escape(path)}(?!\w)")
+        narrowed = {name: type for name, type in self.narrowed.items() if not word.search(name)}
+        before = self.narrowed.get(path, NONE)
+        if NONE not in (before, value) and not (before.optional or value.optional):
+            narrowed[path] = value if value.kind in ("union", "variant") else before
+        return evolve(self, narrowed=narrowed)
 
     def with_narrowed(self, path: str, type: Type) -> Scope:
         """Return the scope in which a path has a narrower type."""
