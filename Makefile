@@ -27,14 +27,14 @@ coverage: $(READY) bytecode
 
 # On every one of Python 3.11 to 3.13 that is found; says which were not.
 test-all: checks bytecode
-	$(BIN)/python -m tests.interpreters
+	$(BIN)/python -m tests.support.interpreters
 
 # Every test with nothing left out; ten minutes of random machines, with another seed each time; an
 # interrupt before every bytecode of every public call.
 nightly: bytecode $(NIGHTLY)
 	OPSLIFECYCLE_TESTS=whole $(TESTS) -m ''
-	$(BIN)/python -m tests.random_machines.nightly
-	$(BIN)/python -m tests.interrupts.nightly
+	$(BIN)/python -m tests.support.random_machines.nightly
+	$(BIN)/python -m tests.support.interrupts.nightly
 
 # Tests start hundreds of processes, and each of them would compile the project's modules anew.
 bytecode: $(READY)
@@ -86,23 +86,23 @@ $(NIGHTLY): $(READY)
 	@touch $@
 
 verify-all: $(READY)
-	$(BIN)/python -m tests.proof.assurance
+	$(BIN)/python -m tests.support.proof.assurance
 
 mutate: $(READY)
-	$(BIN)/python -m tests.proof.mutation
-	$(BIN)/python -m tests.proof.artifact_mutants
-	$(BIN)/python -m tests.proof.code_mutants
+	$(BIN)/python -m tests.support.proof.mutation
+	$(BIN)/python -m tests.support.proof.artifact_mutants
+	$(BIN)/python -m tests.support.proof.code_mutants
 
 kill-test: $(READY)
-	$(BIN)/python -m tests.kill_test
+	$(BIN)/python -m tests.support.kill_test
 
 # Ten minutes of real faults on running programs, with another seed each time; keeps what was wrong.
 chaos: $(READY)
-	$(BIN)/python -m tests.chaos
+	$(BIN)/python -m tests.support.chaos
 
 # Ten minutes of real faults on a PostgreSQL server and its hosts, owners first and then a cluster, with a printed seed.
 chaos-postgres: $(READY)
-	$(BIN)/python -m tests.postgres
+	$(BIN)/python -m tests.support.postgres
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

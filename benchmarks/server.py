@@ -18,7 +18,7 @@ from opslifecycle import AsyncRegistry, OperationResult, OperationSpec
 
 from benchmarks.measuring import Contest, Named, Ratio
 from benchmarks.memory import specs
-from tests.postgres.server import NoServerError, PostgresServer, programs, running_server
+from tests.support.postgres.server import NoServerError, PostgresServer, programs, running_server
 
 COUNT, ALONE = 3_000, 300
 _ROWS_OF_A_LIFECYCLE = 2

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.postgres.server import NoServerError, PostgresServer, running_server
+from tests.support.postgres.server import NoServerError, PostgresServer, running_server
 
 if TYPE_CHECKING:
-    from tests.postgres.databases import Database
+    from tests.support.postgres.databases import Database
 
 _REASON = "SKIPPED: no PostgreSQL server"
 
@@ -123,7 +123,7 @@ def postgres_server() -> Iterator[PostgresServer]:
 def postgres(request: pytest.FixtureRequest) -> Iterator[Database]:
     """A schema of its own on a server."""
     pytest.importorskip("psycopg", reason=f"{_REASON} (psycopg is not installed)")
-    from tests.postgres.databases import new_database
+    from tests.support.postgres.databases import new_database
 
     given = os.environ.get("OPSLIFECYCLE_TEST_DSN")
     if given is not None:

@@ -29,7 +29,7 @@ from opslifecycle import (
 )
 from opslifecycle.values import checks
 
-from tests.builders import CHILD, HANDLE, TOOL, UPDATE, registered, result, running, spec
+from tests.support.builders import CHILD, HANDLE, TOOL, UPDATE, registered, result, running, spec
 from tests.support.gate import snapshot
 
 TOO_MANY = checks.TEXT_BYTES_MAX // len("é".encode()) + 1

@@ -19,7 +19,7 @@ from opslifecycle import (
     RunId,
 )
 
-from tests.builders import (
+from tests.support.builders import (
     ACTIONS,
     completed,
     running,

@@ -24,7 +24,7 @@ from opslifecycle import (
     RunId,
 )
 
-from tests.builders import ACTIONS, CHILD, PATHS, SLOT, TOOL, in_status, registered, spec
+from tests.support.builders import ACTIONS, CHILD, PATHS, SLOT, TOOL, in_status, registered, spec
 
 #: NF not found, IT invalid transition, OK the same and an idempotent success, stays accepted
 #: without a change of status; anything else is the status it leads to.

@@ -13,7 +13,7 @@ import pytest
 from opslifecycle.sync.publication import PublicationLock
 from opslifecycle.sync.watchers import Watchers
 
-from tests.counts import FIGURES, calls, counted, grown
+from tests.support.counts import FIGURES, calls, counted, grown
 
 
 def test_a_lifecycle_costs_no_more_than_is_known() -> None:
@@ -21,7 +21,7 @@ def test_a_lifecycle_costs_no_more_than_is_known() -> None:
     found = counted()
     assert len(found) > 20
     wrong = grown(found, known)
-    hint = "if that is worth it: python -m tests.counts --record"
+    hint = "if that is worth it: python -m tests.support.counts --record"
     assert not wrong, os.linesep.join([*wrong, hint])
 
 

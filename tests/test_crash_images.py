@@ -25,10 +25,10 @@ from opslifecycle import (
 from opslifecycle.stores.sqlite import log_index
 from opslifecycle.stores.sqlite import store as sqlite_store
 
-from tests.builders import result, spec
-from tests.scale import whole_or
+from tests.support.builders import result, spec
 from tests.support.crash_images import Image, images, lay
 from tests.support.files import Files, Operation
+from tests.support.scale import whole_or
 
 AGENT = CompletionCursorConsumer.AGENT_APPLIED
 

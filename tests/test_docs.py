@@ -14,8 +14,8 @@ from opslifecycle_codegen.cli.scaffold import begin
 from opslifecycle_codegen.emit import reference
 
 from docs import command_pages
-from tests.postgres.server import PostgresServer
 from tests.support.docs_runner import run_page
+from tests.support.postgres.server import PostgresServer
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

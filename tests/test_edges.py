@@ -43,7 +43,7 @@ from opslifecycle.shell.overlay import Overlay, merge
 from opslifecycle.stores.base import Commit, SchemaVersion, StoreContents
 from opslifecycle.values import checks
 
-from tests.builders import completed, registered, spec
+from tests.support.builders import completed, registered, spec
 
 AGENT = CompletionCursorConsumer.AGENT_APPLIED
 KEYS = st.integers(0, 5)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from opslifecycle_codegen.cli.main import main
 
-from tests.codegen.projects import assert_clean
-from tests.scale import WHOLE
+from tests.support.codegen.projects import assert_clean
+from tests.support.scale import WHOLE
 from tests.support.warm import python
 
 EXAMPLES = Path(__file__).parents[1] / "examples"

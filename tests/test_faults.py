@@ -18,9 +18,9 @@ from opslifecycle import (
 from opslifecycle.stores.sqlite import log_index
 from opslifecycle.stores.sqlite import store as sqlite_store
 
-from tests.builders import completed, running, spec
-from tests.scale import whole_or
+from tests.support.builders import completed, running, spec
 from tests.support.files import Fault, Files, Operation
+from tests.support.scale import whole_or
 
 #: What fails, how, and after how many bytes.
 FAULTS = {

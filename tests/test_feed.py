@@ -23,7 +23,7 @@ from opslifecycle import (
     RuntimeEpochId,
 )
 
-from tests.builders import SLOT, completed, registered, running, spec
+from tests.support.builders import SLOT, completed, registered, running, spec
 
 
 def sequences(registry: Registry, after: int = 0) -> list[int]:

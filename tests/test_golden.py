@@ -18,7 +18,7 @@ from opslifecycle import (
     Terminated,
 )
 
-from tests.builders import completed
+from tests.support.builders import completed
 
 GOLDEN = sorted((Path(__file__).parent / "golden").glob("layout_*.db"))
 

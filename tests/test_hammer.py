@@ -25,8 +25,8 @@ from opslifecycle import (
 )
 from opslifecycle import OperationTerminalOutcome as Outcome
 
-from tests.builders import ACTIONS, CHILD, SLOT, TOOL, spec
-from tests.scale import whole_or
+from tests.support.builders import ACTIONS, CHILD, SLOT, TOOL, spec
+from tests.support.scale import whole_or
 
 THREADS, LOOPS, OPERATIONS = 8, 4, whole_or(400, 60)
 ATTEMPTS = [name for name in ACTIONS if name != "terminate"]

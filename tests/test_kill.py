@@ -22,7 +22,7 @@ ACKNOWLEDGED = """
 import os, signal, sys
 from opslifecycle import *
 from opslifecycle.shell import commits
-from tests.builders import ACTIONS, registered, running
+from tests.support.builders import ACTIONS, registered, running
 commits.DEFERRED_SECONDS = 1000.0
 path, open_registries = sys.argv[1], []
 
@@ -51,7 +51,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 BUSY = """
 import os, sys
 from opslifecycle import *
-from tests.builders import registered
+from tests.support.builders import registered
 registry = Registry(store=SqliteStore(sys.argv[1]))
 id = registered(registry)
 os.write(1, f"{id}\\n".encode())

@@ -283,6 +283,19 @@ def test_nothing_is_evaluated() -> None:
                 assert node.func.id not in ("eval", "exec", "compile", "__import__"), path
 
 
+def test_folders_of_tests_have_tests_alone() -> None:
+    tests = ROOT / "tests"
+    support, cases = tests / "support", tests / "codegen/cases"
+    files = [path for path in tests.rglob("*.py") if cases not in path.parents]
+    assert len([path for path in files if support in path.parents]) > 100
+    for path in files:
+        is_test = path.name.startswith("test_")
+        if support in path.parents:
+            assert not is_test, path
+        else:
+            assert is_test or path.name == "conftest.py", f"{path} belongs in tests/support"
+
+
 def test_modules_and_functions_are_small() -> None:
     handwritten = [*SHELL, *COMPILER, *COMMAND_LINE, *LOOKING, *WORK, *PROTOCOLS]
     large = []

@@ -18,7 +18,7 @@ from opslifecycle.stores.sqlite.failures import failure_of
 from opslifecycle.stores.sqlite.reader import StoreReader
 
 from opslifecycle.operations.storage import CODEC
-from tests.builders import spec
+from tests.support.builders import spec
 
 #: Errors whose message is what a store or a check says; the tables below have those.
 GIVEN = {"OpsLifecycleError", "InvalidValueError", "InvalidSpecError", "PersistenceError",

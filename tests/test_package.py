@@ -25,7 +25,7 @@ from opslifecycle import (
     UnsupportedError,
 )
 
-from tests.builders import (
+from tests.support.builders import (
     CHILD,
     HANDLE,
     TOOL,

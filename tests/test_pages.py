@@ -29,7 +29,7 @@ from opslifecycle import (
 from opslifecycle.shell import columns
 from opslifecycle.shell.columns import Column
 
-from tests.builders import TOOL, completed, registered, running, spec
+from tests.support.builders import TOOL, completed, registered, running, spec
 
 BY_ID, CREATED, NAME = OperationOrder.ID, OperationOrder.CREATED, OperationOrder.NAME
 ORDERS = [None, BY_ID, CREATED, NAME]

@@ -33,7 +33,7 @@ from opslifecycle import (
 )
 from opslifecycle.clock import Clock, CommandTime
 
-from tests.builders import (
+from tests.support.builders import (
     ACTIONS,
     CHILD,
     SLOT,

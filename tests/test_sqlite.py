@@ -27,9 +27,9 @@ from opslifecycle import (
 from opslifecycle.stores.sqlite import lease as leases
 
 from opslifecycle.operations.storage import CODEC
-from tests.builders import completed, running, spec
-from tests.kill_test import kill_repeatedly
-from tests.scale import whole_or
+from tests.support.builders import completed, running, spec
+from tests.support.kill_test import kill_repeatedly
+from tests.support.scale import whole_or
 from tests.support.waiting import until
 
 ROOT = Path(__file__).parents[1]

@@ -18,7 +18,7 @@ from opslifecycle.shell.alarm import Alarm
 from opslifecycle.shell.timers import Dues, Plan
 from opslifecycle.stores.base import Commit
 
-from tests.codegen.projects import package
+from tests.support.codegen.projects import package
 from tests.support.waiting import until
 
 KETTLE = Path(__file__).parent / "codegen/kettle.yaml"

@@ -28,8 +28,8 @@ from opslifecycle import (
     UnsupportedError,
 )
 
-from tests.builders import SLOT, UPDATE, completed, registered, result, running, spec
-from tests.codegen.projects import package
+from tests.support.builders import SLOT, UPDATE, completed, registered, result, running, spec
+from tests.support.codegen.projects import package
 from tests.support.gate import snapshot
 
 CODEGEN = Path(__file__).parent / "codegen"

@@ -40,7 +40,7 @@ from opslifecycle import (
 )
 from opslifecycle.values.plain import text_of
 
-from tests.builders import CHILD, HANDLE, TOOL, UPDATE, completed, result, running, spec
+from tests.support.builders import CHILD, HANDLE, TOOL, UPDATE, completed, result, running, spec
 
 UUID = "0190b5a0-0000-7000-8000-000000000001"
 

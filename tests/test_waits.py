@@ -34,7 +34,7 @@ from opslifecycle.sync.barriers import Barriers
 from opslifecycle.sync.publication import PublicationLock
 from opslifecycle.sync.waits import Wait
 
-from tests.builders import SLOT, completed, registered, result, running, spec
+from tests.support.builders import SLOT, completed, registered, result, running, spec
 
 
 def watchers(registry: Registry, id: OperationId) -> int:

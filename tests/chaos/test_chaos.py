@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.batch_model import BatchModel, planned
-from tests.chaos.episodes import Findings, batch_episode, library_episode
-from tests.chaos.processes import marked, require_none
-from tests.chaos.rules import State
-from tests.chaos.target import Limits
-from tests.chaos.verdict import ViolationError
-from tests.scale import whole_or
+from tests.support.chaos.batch_model import BatchModel, planned
+from tests.support.chaos.episodes import Findings, batch_episode, library_episode
+from tests.support.chaos.processes import marked, require_none
+from tests.support.chaos.rules import State
+from tests.support.chaos.target import Limits
+from tests.support.chaos.verdict import ViolationError
+from tests.support.scale import whole_or
 
 pytestmark = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="SKIPPED: these faults are those of Linux"

@@ -18,7 +18,7 @@ import pytest
 from opslifecycle import EpochChangedError, PersistenceError, Registry, SqliteStore
 from opslifecycle.stores.sqlite.backup import back_up
 
-from tests.builders import completed
+from tests.support.builders import completed
 from tests.support.command_line import command_line
 from tests.support.waiting import until
 

@@ -13,7 +13,7 @@ from opslifecycle.cli.watch import drawn
 from opslifecycle.inspection.records import Found
 from rich.console import Console
 
-from tests.builders import completed, registered, running
+from tests.support.builders import completed, registered, running
 from tests.support.command_line import command_line
 from tests.support.waiting import until
 

@@ -12,7 +12,7 @@ from opslifecycle.cli.display import LiveTable
 from opslifecycle.cli.running.job import Phase
 from rich.console import Console
 
-from tests.builders import running
+from tests.support.builders import running
 
 _LINES, _COMMANDS = 12, 200
 

@@ -24,7 +24,7 @@ from opslifecycle.stores.sqlite.admin import forget
 from opslifecycle.stores.sqlite.reader import StoreReader
 
 from opslifecycle.operations.storage import CODEC
-from tests.builders import completed
+from tests.support.builders import completed
 from tests.support.command_line import command_line
 from tests.support.processes import alive
 from tests.support.waiting import until

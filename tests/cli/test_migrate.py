@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from opslifecycle_codegen.cli.main import main
 
-from tests.codegen.projects import begin, edit
+from tests.support.codegen.projects import begin, edit
 from tests.support.command_line import command_line
 
 TURNSTILE = Path(__file__).parents[1] / "codegen/turnstile.yaml"

@@ -24,9 +24,9 @@ from click.testing import CliRunner
 from opslifecycle.cli.running.control_groups import group_of, home_of_groups
 from opslifecycle.cli.wait import wait
 
-from tests.scale import whole_or
 from tests.support.command_line import command_line
 from tests.support.processes import alive
+from tests.support.scale import whole_or
 from tests.support.waiting import until
 from tests.support.warm import python
 

@@ -15,9 +15,9 @@ import pytest
 from opslifecycle import Registry, SqliteStore
 from opslifecycle.cli.failing import described
 
-from tests.builders import completed
-from tests.scale import whole_or
+from tests.support.builders import completed
 from tests.support.command_line import command_line
+from tests.support.scale import whole_or
 from tests.support.waiting import until
 
 CLI = [sys.executable, "-m", "opslifecycle.cli.main"]

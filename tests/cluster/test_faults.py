@@ -6,9 +6,9 @@ import signal
 
 import pytest
 
-from tests.postgres.databases import Database
-from tests.postgres.history import Entry, Event, wrong
-from tests.postgres.hosts import hosts
+from tests.support.postgres.databases import Database
+from tests.support.postgres.history import Entry, Event, wrong
+from tests.support.postgres.hosts import hosts
 from tests.support.waiting import until
 
 NAMES = ("a", "b", "c")

@@ -36,8 +36,8 @@ from opslifecycle.cluster.cluster import _ClusterStore
 from opslifecycle.cluster.remote import RemoteExecutor
 from opslifecycle.shell.commands import Command, Decision
 
-from tests.builders import HANDLE, SLOT, UPDATE, result, spec
-from tests.postgres.databases import Database
+from tests.support.builders import HANDLE, SLOT, UPDATE, result, spec
+from tests.support.postgres.databases import Database
 from tests.support.waiting import eventually
 
 DEADLINE_SECONDS = 30

@@ -27,10 +27,10 @@ from opslifecycle.cluster.requests import Requests
 from opslifecycle.stores.postgres.link import Deadline, Link, within
 from opslifecycle.stores.postgres.session import Target
 
-from tests.builders import spec
 from tests.cluster.test_handles import clusters, running
-from tests.postgres import hosts
-from tests.postgres.databases import Database
+from tests.support.builders import spec
+from tests.support.postgres import hosts
+from tests.support.postgres.databases import Database
 from tests.support.waiting import eventually, until
 
 ROOT = Path(__file__).parents[2]
@@ -46,7 +46,8 @@ class HostProcess:
 
     def __init__(self, database: Database) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.cluster.host_program", database.dsn, database.schema],
+            [sys.executable, "-m", "tests.support.cluster.host_program",
+             database.dsn, database.schema],
             cwd=ROOT, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         self.lines: list[str] = []

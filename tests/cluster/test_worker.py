@@ -14,7 +14,7 @@ from opslifecycle.stores.postgres.link import Deadline, Link, NotConnectedError
 from opslifecycle.stores.postgres.session import Target
 
 from opslifecycle.operations.storage import CODEC
-from tests.postgres.databases import Database
+from tests.support.postgres.databases import Database
 from tests.support.waiting import until
 
 DEADLINE_SECONDS = 30

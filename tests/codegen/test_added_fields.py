@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from opslifecycle_codegen.cli.main import main
 
-from tests.codegen.projects import assert_clean, edit, project
+from tests.support.codegen.projects import assert_clean, edit, project
 from tests.support.warm import python
 
 TURNSTILE = Path(__file__).parent / "turnstile.yaml"

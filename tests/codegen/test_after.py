@@ -21,8 +21,8 @@ from opslifecycle_codegen.modelcheck.symbolic.induction import induction
 from opslifecycle_codegen.modelcheck.symbolic.relation import relation
 from opslifecycle_codegen.modelcheck.symmetry import NOTHING_SWAPPED
 
-from tests.codegen.projects import assert_clean, project
 from tests.proof.test_symbolic import walked
+from tests.support.codegen.projects import assert_clean, project
 
 KETTLE = Path(__file__).with_name("kettle.yaml")
 #: A kettle without the rule that reads the time, which other checkers do not cover.

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from opslifecycle import MemoryStore
 
-from tests.codegen.projects import package
+from tests.support.codegen.projects import package
 
 TURNSTILE = Path(__file__).parent / "turnstile.yaml"
 EDITS = [

@@ -21,8 +21,8 @@ from opslifecycle_codegen.modelcheck.search import STATES_MAX, Search
 from opslifecycle_codegen.modelcheck.symbolic.induction import induction
 from opslifecycle_codegen.modelcheck.symbolic.relation import NotCoveredError, relation
 
-from tests.codegen.projects import assert_clean, imported, project
-from tests.scale import whole_or
+from tests.support.codegen.projects import assert_clean, imported, project
+from tests.support.scale import whole_or
 from tests.support.warm import python
 
 CASE = Path(__file__).parent / "cases" / "collections" / "machine.yaml"

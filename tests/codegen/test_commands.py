@@ -18,7 +18,7 @@ from opslifecycle_codegen.cli.main import main
 from opslifecycle_codegen.source.descriptions import sections
 from opslifecycle_codegen.source.format import format_yaml
 
-from tests.codegen.projects import assert_clean, edit, project
+from tests.support.codegen.projects import assert_clean, edit, project
 from tests.support.waiting import until
 
 ROOT = Path(__file__).parents[2]

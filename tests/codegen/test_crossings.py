@@ -20,9 +20,9 @@ from opslifecycle_codegen.modelcheck.symbolic.induction import induction
 from opslifecycle_codegen.modelcheck.symbolic.relation import relation
 from opslifecycle_codegen.modelcheck.symmetry import NOTHING_SWAPPED
 
-from tests.codegen.projects import assert_clean, package, project
 from tests.proof.test_symbolic import walked
-from tests.random_machines.examining import Examination
+from tests.support.codegen.projects import assert_clean, package, project
+from tests.support.random_machines.examining import Examination
 
 DEAL = Path(__file__).with_name("deal.yaml")
 EFFECTS = ("ship", "call_back", "tell", "refund", "open", "close", "count", "bill")

@@ -19,7 +19,7 @@ from opslifecycle_codegen.ir.types import decimal_notation, decimal_units
 from opslifecycle_codegen.modelcheck import verification
 from opslifecycle_codegen.modelcheck.scenarios import scenarios
 
-from tests.codegen.projects import assert_clean, imported, project
+from tests.support.codegen.projects import assert_clean, imported, project
 
 CASE = Path(__file__).parent / "cases" / "decimals" / "machine.yaml"
 TEXT = CASE.read_text(encoding="utf-8")

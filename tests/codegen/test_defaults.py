@@ -13,7 +13,7 @@ from opslifecycle_codegen.cli.project import program_of
 from opslifecycle_codegen.compat.versions import compared
 from opslifecycle_codegen.modelcheck.scenarios import scenarios
 
-from tests.codegen.projects import assert_clean, edit, imported, project
+from tests.support.codegen.projects import assert_clean, edit, imported, project
 
 CASE = Path(__file__).parent / "cases" / "defaults" / "machine.yaml"
 TEXT = CASE.read_text(encoding="utf-8")

@@ -15,8 +15,8 @@ from opslifecycle_codegen.base.diagnostics import InvalidMachineError
 from opslifecycle_codegen.cli.main import main
 from opslifecycle_codegen.cli.project import program_of
 
-from tests.codegen.projects import assert_clean, begin, edit, generated, project
-from tests.scale import whole_or
+from tests.support.codegen.projects import assert_clean, begin, edit, generated, project
+from tests.support.scale import whole_or
 from tests.support.warm import python
 
 ROOT = Path(__file__).parents[2]

@@ -30,7 +30,7 @@ from opslifecycle.shell.messages import Lanes, OutboxEntry, OutboxMessage, retry
 from opslifecycle.stores.base import Commit
 from opslifecycle_codegen.cli.main import main
 
-from tests.codegen.projects import assert_clean, edit, project
+from tests.support.codegen.projects import assert_clean, edit, project
 from tests.support.waiting import eventually, until
 from tests.support.warm import python
 

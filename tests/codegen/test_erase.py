@@ -19,9 +19,9 @@ from opslifecycle_codegen.modelcheck.state import Answer, Call, State
 from opslifecycle_codegen.modelcheck.symbolic.relation import relation
 from opslifecycle_codegen.modelcheck.symmetry import NOTHING_SWAPPED
 
-from tests.codegen.projects import assert_clean, edit, project
 from tests.codegen.test_placement import FEED, IDS, RECOVERY, TURNSTILE, WATCH, compiled
 from tests.proof.test_symbolic import walked
+from tests.support.codegen.projects import assert_clean, edit, project
 from tests.support.warm import python
 
 ERASE = "erase: {summary: Forget a gate., method: forget"

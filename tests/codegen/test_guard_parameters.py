@@ -16,8 +16,8 @@ from opslifecycle_codegen.source.meaning import digest
 from opslifecycle_codegen.source.parser import parse
 from opslifecycle_codegen.source.reader import read
 
-from tests.codegen.projects import assert_clean, package, project
-from tests.random_machines.examining import Examination
+from tests.support.codegen.projects import assert_clean, package, project
+from tests.support.random_machines.examining import Examination
 
 GATES = Path(__file__).parent / "cases/guard-parameters/machine.yaml"
 Edit = tuple[str, str]

@@ -17,7 +17,7 @@ from opslifecycle_codegen.compat.lock import lock_of
 from opslifecycle_codegen.modelcheck.scenarios import scenarios
 from opslifecycle_codegen.modelcheck.search import Search
 
-from tests.codegen.projects import assert_clean, edit, imported, project
+from tests.support.codegen.projects import assert_clean, edit, imported, project
 from tests.support.warm import python
 
 ERRAND = Path(__file__).with_name("errand.yaml")

@@ -18,7 +18,7 @@ from opslifecycle.work import Supervisor
 from opslifecycle_codegen.cli.project import program_of
 from opslifecycle_codegen.compat.versions import compared
 
-from tests.codegen.projects import assert_clean, imported, package, project
+from tests.support.codegen.projects import assert_clean, imported, package, project
 from tests.support.waiting import until
 
 CASE = Path(__file__).parent / "cases" / "ids" / "machine.yaml"

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.codegen.projects import ENVIRONMENT, edit, project
 from tests.codegen.test_names import base, found_in, spelled
+from tests.support.codegen.projects import ENVIRONMENT, edit, project
 from tests.support.warm import python
 
 TYPES = ("bool", "int", "float", "str", "name", "OtherId", "Colour", "Point", "Shape")

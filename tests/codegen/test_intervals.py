@@ -23,7 +23,7 @@ from opslifecycle_codegen.ir.symbols import Symbols
 from opslifecycle_codegen.ir.types import BOOL, INT, INT_MAX, Limits, Type, optional
 from opslifecycle_codegen.source.words import Expr
 
-from tests.scale import whole_or
+from tests.support.scale import whole_or
 
 ROOT = Path(__file__).parents[2]
 S = Type("int", "Change", limits=Limits(-9, 9))

@@ -14,7 +14,7 @@ from opslifecycle_codegen.modelcheck.scenarios import Scenario, scenarios
 from opslifecycle_codegen.modelcheck.symbolic.induction import induction
 from opslifecycle_codegen.modelcheck.symbolic.relation import NotCoveredError, relation
 
-from tests.codegen.projects import assert_clean, imported, project
+from tests.support.codegen.projects import assert_clean, imported, project
 
 CASE = Path(__file__).parent / "cases" / "lengths" / "machine.yaml"
 TEXT = CASE.read_text(encoding="utf-8")

@@ -16,7 +16,7 @@ from opslifecycle_codegen.compat.versions import compared
 from opslifecycle_codegen.modelcheck import verification
 from opslifecycle_codegen.modelcheck.scenarios import scenarios
 
-from tests.codegen.projects import assert_clean, project
+from tests.support.codegen.projects import assert_clean, project
 
 CASE = Path(__file__).parent / "cases" / "types" / "machine.yaml"
 TEXT = CASE.read_text(encoding="utf-8")

@@ -12,7 +12,7 @@ import pytest
 from opslifecycle_codegen.cli.main import main
 from opslifecycle_codegen.compat import lock
 
-from tests.codegen.projects import project
+from tests.support.codegen.projects import project
 
 SHIPPED = Path(__file__).parents[2] / "machine/ops_lifecycle.lock.json"
 TURNSTILE = Path(__file__).parent / "turnstile.yaml"

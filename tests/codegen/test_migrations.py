@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from opslifecycle_codegen.cli.main import main
 
-from tests.codegen.projects import assert_clean, edit, generated, project
+from tests.support.codegen.projects import assert_clean, edit, generated, project
 from tests.support.warm import python
 
 MACHINE = Path(__file__).parents[2] / "machine/ops_lifecycle.yaml"

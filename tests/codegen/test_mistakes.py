@@ -21,7 +21,7 @@ from opslifecycle_codegen.modelcheck.sampling import sampled
 from opslifecycle_codegen.source.parser import parse
 from opslifecycle_codegen.source.reader import read
 
-from tests.scale import whole_or
+from tests.support.scale import whole_or
 
 TURNSTILE = (Path(__file__).parent / "turnstile.yaml").read_text(encoding="utf-8")
 

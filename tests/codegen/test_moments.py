@@ -23,7 +23,7 @@ from opslifecycle_codegen.modelcheck.scenarios import scenarios
 from opslifecycle_codegen.modelcheck.symbolic.promela import promela
 from opslifecycle_codegen.modelcheck.symbolic.relation import NotCoveredError, relation
 
-from tests.codegen.projects import assert_clean, project
+from tests.support.codegen.projects import assert_clean, project
 
 CASE = Path(__file__).parent / "cases" / "times" / "machine.yaml"
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)

@@ -25,8 +25,8 @@ from opslifecycle_codegen.ir.symbols import snake
 from opslifecycle_codegen.source.parser import parse
 from opslifecycle_codegen.source.reader import read
 
-from tests.codegen.projects import ENVIRONMENT, assert_clean, project
-from tests.scale import whole_or
+from tests.support.codegen.projects import ENVIRONMENT, assert_clean, project
+from tests.support.scale import whole_or
 from tests.support.warm import python
 
 ROOT = Path(__file__).parents[2]

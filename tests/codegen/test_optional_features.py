@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from opslifecycle_codegen.cli.main import main
 
-from tests.codegen.projects import assert_clean, edit, project
+from tests.support.codegen.projects import assert_clean, edit, project
 from tests.support.warm import python
 
 SHIPPED = Path(__file__).parents[2] / "machine/ops_lifecycle.yaml"

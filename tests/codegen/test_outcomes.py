@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from tests.codegen.projects import edit, project
 from tests.codegen.test_optional_features import SHIPPED, compiled, printed
+from tests.support.codegen.projects import edit, project
 
 _START = (
     "from ops_lifecycle import *\n"

@@ -14,7 +14,7 @@ from opslifecycle_codegen.cli.project import program_of
 from opslifecycle_codegen.compat.behaviour import behaviour_changes
 from opslifecycle_codegen.ir.program import Program
 
-from tests.codegen.projects import assert_clean, package, project
+from tests.support.codegen.projects import assert_clean, package, project
 
 PARCEL = Path(__file__).with_name("parcel.yaml")
 NOON = dt.datetime(2026, 1, 31, 12, tzinfo=dt.UTC)

@@ -11,7 +11,7 @@ from opslifecycle import MemoryStore
 from opslifecycle_codegen.base.diagnostics import InvalidMachineError
 from opslifecycle_codegen.cli.project import program_of
 
-from tests.codegen.projects import assert_clean, imported, project
+from tests.support.codegen.projects import assert_clean, imported, project
 
 JOB = Path(__file__).with_name("job.yaml")
 

@@ -19,8 +19,8 @@ from opslifecycle_codegen.modelcheck.search import Search
 from opslifecycle_codegen.modelcheck.symbolic.relation import relation
 from opslifecycle_codegen.modelcheck.symmetry import NOTHING_SWAPPED
 
-from tests.codegen.projects import ENVIRONMENT, edit, imported, project
 from tests.proof.test_symbolic import walked
+from tests.support.codegen.projects import ENVIRONMENT, edit, imported, project
 from tests.support.warm import python
 
 TURNSTILE = Path(__file__).with_name("turnstile.yaml")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from opslifecycle import OutOfRangeError, SqliteStore
 
-from tests.codegen.projects import project
+from tests.support.codegen.projects import project
 
 TURNSTILE = Path(__file__).parent / "turnstile.yaml"
 COUNT_MAX = 2**63 - 1

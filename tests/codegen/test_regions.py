@@ -22,7 +22,7 @@ from opslifecycle_codegen.modelcheck.scenarios import scenarios
 from opslifecycle_codegen.modelcheck.search import Search
 from opslifecycle_codegen.modelcheck.symbolic.induction import induction
 
-from tests.codegen.projects import assert_clean, edit, imported, package, project
+from tests.support.codegen.projects import assert_clean, edit, imported, package, project
 from tests.support.warm import python
 
 ROOT = Path(__file__).parents[2]

@@ -12,7 +12,7 @@ from opslifecycle_codegen.compat.compare import RENAMES
 from opslifecycle_codegen.compat.versions import Verdict, compared
 from opslifecycle_codegen.ir.program import Program
 
-from tests.codegen.projects import edit, project
+from tests.support.codegen.projects import edit, project
 
 MACHINE = Path(__file__).parents[2] / "machine/ops_lifecycle.yaml"
 SOURCE = MACHINE.read_text(encoding="utf-8")

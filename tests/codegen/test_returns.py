@@ -19,9 +19,9 @@ from opslifecycle_codegen.cli.project import program_of
 from opslifecycle_codegen.compat.behaviour import behaviour_changes
 from opslifecycle_codegen.ir.program import Program
 
-from tests.codegen.projects import assert_clean, package, project
-from tests.random_machines.examining import Examination
-from tests.random_machines.stores import contents_of
+from tests.support.codegen.projects import assert_clean, package, project
+from tests.support.random_machines.examining import Examination
+from tests.support.random_machines.stores import contents_of
 
 DEAL = Path(__file__).with_name("deal.yaml")
 COMPLAIN = "summary: Complain., actions: [dispute, drop], returns: deal.status"

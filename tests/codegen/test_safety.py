@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from opslifecycle_codegen.base.config import InvalidConfigError, load_config
 from opslifecycle_codegen.cli.main import main
 
-from tests.codegen.projects import edit, project
-from tests.scale import whole_or
+from tests.support.codegen.projects import edit, project
+from tests.support.scale import whole_or
 
 TURNSTILE = Path(__file__).with_name("turnstile.yaml")
 

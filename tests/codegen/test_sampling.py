@@ -9,7 +9,7 @@ import pytest
 from opslifecycle_codegen.cli.project import program_of
 from opslifecycle_codegen.modelcheck.sampling import sampled
 
-from tests.codegen.projects import ENVIRONMENT, edit, project
+from tests.support.codegen.projects import ENVIRONMENT, edit, project
 from tests.support.warm import python
 
 TURNSTILE = Path(__file__).parent / "turnstile.yaml"

@@ -16,8 +16,8 @@ from opslifecycle_codegen.cli.project import program_of
 from opslifecycle_codegen.compat.versions import compared
 from opslifecycle_codegen.modelcheck.scenarios import scenarios
 
-from tests.codegen.projects import assert_clean, project
 from tests.codegen.test_mistakes import mistakes
+from tests.support.codegen.projects import assert_clean, project
 
 TEXT = (Path(__file__).parent / "cases" / "types" / "machine.yaml").read_text(encoding="utf-8")
 TYPES = """\

@@ -21,9 +21,9 @@ from opslifecycle_codegen.modelcheck.symbolic.induction import induction
 from opslifecycle_codegen.modelcheck.symbolic.relation import relation
 from opslifecycle_codegen.modelcheck.symmetry import NOTHING_SWAPPED
 
-from tests.codegen.projects import assert_clean, package, project
 from tests.proof.test_symbolic import walked
-from tests.random_machines.examining import Examination
+from tests.support.codegen.projects import assert_clean, package, project
+from tests.support.random_machines.examining import Examination
 
 LOAN = Path(__file__).with_name("loan.yaml")
 REPAID = "{when: total == loan.owed, status: repaid, outcome: Repaid(total)"

@@ -24,7 +24,7 @@ from opslifecycle_codegen.emit.diagram import mermaid
 from opslifecycle_codegen.emit.render import Renderer
 from opslifecycle_codegen.modelcheck.sampling import sampled
 
-from tests.codegen.projects import assert_clean, project
+from tests.support.codegen.projects import assert_clean, project
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

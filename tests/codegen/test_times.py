@@ -17,7 +17,7 @@ from opslifecycle_codegen.modelcheck.search import Found, Search
 from opslifecycle_codegen.modelcheck.symbolic.induction import induction
 from opslifecycle_codegen.modelcheck.symbolic.relation import NotCoveredError, relation
 
-from tests.codegen.projects import assert_clean, imported, project
+from tests.support.codegen.projects import assert_clean, imported, project
 
 TICKET = Path(__file__).with_name("ticket.yaml")
 _NUMBERS = itertools.count()

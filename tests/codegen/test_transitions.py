@@ -20,8 +20,8 @@ from opslifecycle_codegen.modelcheck.symbolic.induction import induction
 from opslifecycle_codegen.modelcheck.symbolic.relation import relation
 from opslifecycle_codegen.modelcheck.symmetry import NOTHING_SWAPPED
 
-from tests.codegen.projects import assert_clean, package, project
 from tests.proof.test_symbolic import walked
+from tests.support.codegen.projects import assert_clean, package, project
 
 ERRAND = Path(__file__).with_name("errand.yaml")
 START_MS = 1_000_000

@@ -18,7 +18,7 @@ from opslifecycle_codegen.compat.lock import lock_of
 from opslifecycle_codegen.compat.migrations import applied
 from opslifecycle_codegen.ir.program import Program
 
-from tests.codegen.projects import assert_clean, imported, project
+from tests.support.codegen.projects import assert_clean, imported, project
 
 INVOICE = Path(__file__).with_name("invoice.yaml")
 MakeMaybe = Callable[[], Store | None]

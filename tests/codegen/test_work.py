@@ -8,7 +8,7 @@ import pytest
 from opslifecycle_codegen.cli.project import program_of
 from opslifecycle_codegen.compat.behaviour import behaviour_changes
 
-from tests.codegen.projects import assert_clean, edit, project
+from tests.support.codegen.projects import assert_clean, edit, project
 
 ROOT = Path(__file__).parents[2]
 MACHINE = ROOT / "examples/download/machine/download.yaml"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.interrupts import injecting
-from tests.interrupts.injecting import Injection, Interrupt
+from tests.support.interrupts import injecting
+from tests.support.interrupts.injecting import Injection, Interrupt
 
 
 def _straight() -> int:

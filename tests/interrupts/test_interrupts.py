@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.interrupts.checking import Helper
-from tests.interrupts.examinations import examinations, folder_for_stores
-from tests.scale import whole_or
+from tests.support.interrupts.checking import Helper
+from tests.support.interrupts.examinations import examinations, folder_for_stores
+from tests.support.scale import whole_or
 
 #: The calls that are interrupted before more bytecodes than the others.
 MAIN = {"register", "start", "progress", "complete", "watch", "snapshot", "wait_all"}

@@ -21,10 +21,10 @@ from opslifecycle.sync.barriers import Barriers
 from opslifecycle.sync.publication import PublicationLock
 from opslifecycle.sync.waking import wake_all
 
-from tests.interrupts import checking, effects, injecting, renting, trying
-from tests.interrupts.checking import Helper
-from tests.interrupts.examinations import examinations
-from tests.interrupts.trying import InterruptError
+from tests.support.interrupts import checking, effects, injecting, renting, trying
+from tests.support.interrupts.checking import Helper
+from tests.support.interrupts.examinations import examinations
+from tests.support.interrupts.trying import InterruptError
 
 
 class _Kept(dict[str, LogReader]):

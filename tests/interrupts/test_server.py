@@ -9,13 +9,13 @@ from functools import partial
 import pytest
 from opslifecycle import Store
 
-from tests.interrupts import trying
-from tests.interrupts.calls import CALLS
-from tests.interrupts.checking import Helper
-from tests.interrupts.examinations import opened
-from tests.interrupts.trying import MakeStores
-from tests.postgres.databases import Database
-from tests.scale import whole_or
+from tests.support.interrupts import trying
+from tests.support.interrupts.calls import CALLS
+from tests.support.interrupts.checking import Helper
+from tests.support.interrupts.examinations import opened
+from tests.support.interrupts.trying import MakeStores
+from tests.support.postgres.databases import Database
+from tests.support.scale import whole_or
 
 _CALLS = {each.name: each for each in CALLS if each.name in ("register", "complete", "close")}
 

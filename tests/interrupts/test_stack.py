@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from opslifecycle import OperationId, Registry, RegistryClosedError
 
-from tests.builders import registered, spec
+from tests.support.builders import registered, spec
 
 _DEPTHS = 70
 

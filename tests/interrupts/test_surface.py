@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from opslifecycle import Registry
 
-from tests.interrupts import surface
-from tests.interrupts.checking import Helper
-from tests.interrupts.examinations import examinations, folder_for_stores
-from tests.interrupts.injecting import OURS, Injection
-from tests.interrupts.surface import NOT_EXAMINED, is_left_out, public_calls
+from tests.support.interrupts import surface
+from tests.support.interrupts.checking import Helper
+from tests.support.interrupts.examinations import examinations, folder_for_stores
+from tests.support.interrupts.injecting import OURS, Injection
+from tests.support.interrupts.surface import NOT_EXAMINED, is_left_out, public_calls
 from tests.support.logs import loggers
 
 #: More than any call has, so that none is interrupted.

@@ -18,9 +18,9 @@ from opslifecycle import (
 )
 from opslifecycle.cli.group import cli
 
-from tests.builders import completed, result, running
-from tests.postgres.databases import Database
+from tests.support.builders import completed, result, running
 from tests.support.ports import free_port
+from tests.support.postgres.databases import Database
 from tests.support.waiting import until
 
 CONSUMER = CompletionCursorConsumer.AGENT_APPLIED

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import pytest
 from opslifecycle import OperationId, PersistenceError, Registry, RegistryOwnedError
 
-from tests.builders import completed
-from tests.postgres.databases import Database, new_database
-from tests.postgres.proxy import Flow, Proxy
-from tests.postgres.server import NoServerError, PostgresServer, running_server
+from tests.support.builders import completed
+from tests.support.postgres.databases import Database, new_database
+from tests.support.postgres.proxy import Flow, Proxy
+from tests.support.postgres.server import NoServerError, PostgresServer, running_server
 from tests.support.waiting import until
 
 #: Two servers of their own each, which is slow on a busy machine.

@@ -10,13 +10,13 @@ from functools import partial
 import pytest
 from opslifecycle import CommitInDoubtError, OwnershipLostError, Registry, RegistryOwnedError
 
-from tests.builders import completed, result, running
-from tests.postgres.databases import Database
-from tests.postgres.history import Entry, Event, Written, wrong
-from tests.postgres.hosts import hosts
-from tests.postgres.proxy import Flow, Proxy
-from tests.postgres.transitions import Step, illegal
-from tests.scale import whole_or
+from tests.support.builders import completed, result, running
+from tests.support.postgres.databases import Database
+from tests.support.postgres.history import Entry, Event, Written, wrong
+from tests.support.postgres.hosts import hosts
+from tests.support.postgres.proxy import Flow, Proxy
+from tests.support.postgres.transitions import Step, illegal
+from tests.support.scale import whole_or
 from tests.support.waiting import until
 
 NAMES = ("a", "b", "c")

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from opslifecycle import OperationId, PostgresStore, Registry, RegistryOwnedError
 
-from tests.builders import completed, running
-from tests.postgres.databases import Database
-from tests.postgres.server import PostgresServer, demotion
+from tests.support.builders import completed, running
 from tests.support.ports import accepts, free_port
+from tests.support.postgres.databases import Database
+from tests.support.postgres.server import PostgresServer, demotion
 from tests.support.waiting import until
 
 _STARTED_SECONDS = 30

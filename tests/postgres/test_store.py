@@ -41,9 +41,9 @@ from opslifecycle.stores.postgres.session import Target
 from opslifecycle.stores.postgres.writer import Write, Writer
 
 from opslifecycle.operations.storage import CODEC
-from tests.builders import completed, registered, result, running
-from tests.postgres.databases import Database
+from tests.support.builders import completed, registered, result, running
 from tests.support.ports import free_port
+from tests.support.postgres.databases import Database
 from tests.support.waiting import until
 
 ROOT = Path(__file__).parents[2]

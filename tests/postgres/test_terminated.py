@@ -17,9 +17,9 @@ from opslifecycle import (
 from opslifecycle.clock import SYSTEM_CLOCK
 from opslifecycle.stores.postgres.link import Link
 
-from tests.builders import completed, result, running, spec
-from tests.postgres.databases import Database
-from tests.scale import whole_or
+from tests.support.builders import completed, result, running, spec
+from tests.support.postgres.databases import Database
+from tests.support.scale import whole_or
 from tests.support.waiting import until
 
 #: More than opening, three commands and closing need.

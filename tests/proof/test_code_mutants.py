@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.proof import code_mutants
-from tests.scale import whole_or
+from tests.support.proof import code_mutants
+from tests.support.scale import whole_or
 
 #: One of each kind of mistake, by module; `make test` tries the first, those of waits hang a test.
 OF_THE_SHELL = {

@@ -24,10 +24,10 @@ from opslifecycle_codegen.modelcheck.state import Answer, Call, State
 
 from opslifecycle.operations import authority as generated
 from opslifecycle.operations import views
-from tests.proof import state_mapper
-from tests.proof.machines import SCENARIOS, edited, scenario_of, states_of
-from tests.proof.state_mapper import UNKNOWN, StateMapper
-from tests.scale import whole_or
+from tests.support.proof import state_mapper
+from tests.support.proof.machines import SCENARIOS, edited, scenario_of, states_of
+from tests.support.proof.state_mapper import UNKNOWN, StateMapper
+from tests.support.scale import whole_or
 
 COMPARED: Counter[str] = Counter()
 COMPARISONS_MIN = 2_000_000

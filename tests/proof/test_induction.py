@@ -15,7 +15,7 @@ from opslifecycle_codegen.modelcheck.state import Call, Draft, State
 from opslifecycle_codegen.modelcheck.symbolic.induction import induction
 from opslifecycle_codegen.modelcheck.symbolic.logic import outside
 
-from tests.proof.machines import ROOT, edited, scenario_of, states_of
+from tests.support.proof.machines import ROOT, edited, scenario_of, states_of
 
 MACHINES = [
     ROOT / "machine/ops_lifecycle.yaml",

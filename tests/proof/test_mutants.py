@@ -6,11 +6,11 @@ import random
 
 import pytest
 
-from tests.proof import artifact_mutants
-from tests.proof.machines import ROOT
-from tests.proof.mutants import EQUIVALENT, Mutant, mutants
-from tests.proof.mutation import killer, tried
-from tests.scale import whole_or
+from tests.support.proof import artifact_mutants
+from tests.support.proof.machines import ROOT
+from tests.support.proof.mutants import EQUIVALENT, Mutant, mutants
+from tests.support.proof.mutation import killer, tried
+from tests.support.scale import whole_or
 
 SHARE = whole_or(12, 2)
 

@@ -20,10 +20,10 @@ from opslifecycle_codegen.modelcheck.state import Call, State
 
 from opslifecycle.operations import OperationAuthority, OperationRecord
 from opslifecycle.operations.storage import CODEC, is_persistent, serialize, serialize_state
-from tests.builders import spec
-from tests.proof.machines import edited, scenario_of, states_of
-from tests.proof.state_mapper import StateMapper
-from tests.scale import whole_or
+from tests.support.builders import spec
+from tests.support.proof.machines import edited, scenario_of, states_of
+from tests.support.proof.state_mapper import StateMapper
+from tests.support.scale import whole_or
 
 STATES = whole_or(400, 60)
 #: The others are looked at by `make verify-all`.

@@ -44,12 +44,12 @@ from opslifecycle_codegen.modelcheck.scenarios import Scenario, default_scenario
 from opslifecycle_codegen.modelcheck.state import Answer, Call, State
 from opslifecycle_codegen.modelcheck.values import Values
 
-from tests.proof.both_sides import HAPPENED, IDS, PROGRAM, Asked, BothSides
-from tests.proof.state_mapper import StateMapper
-from tests.scale import whole_or
+from tests.support.proof.both_sides import HAPPENED, IDS, PROGRAM, Asked, BothSides
+from tests.support.proof.state_mapper import StateMapper
+from tests.support.scale import whole_or
 
 if TYPE_CHECKING:
-    from tests.postgres.databases import Database
+    from tests.support.postgres.databases import Database
 
 STEPS_MIN = 2_000
 _REGISTRIES = itertools.count()

@@ -30,7 +30,7 @@ from opslifecycle_codegen.modelcheck.symbolic.terms import (
 from opslifecycle_codegen.modelcheck.symbolic.tla import tla
 from opslifecycle_codegen.modelcheck.symmetry import NOTHING_SWAPPED
 
-from tests.proof.machines import ROOT, edited, scenario_of, search
+from tests.support.proof.machines import ROOT, edited, scenario_of, search
 
 PROGRAMS = spin.find()
 needs_spin = pytest.mark.skipif(PROGRAMS is None, reason=spin.SKIPPED)

@@ -16,7 +16,7 @@ from opslifecycle_codegen.modelcheck.properties import ENDS_STAND, WATCHES_ARE_O
 from opslifecycle_codegen.modelcheck.scenarios import scenarios
 from opslifecycle_codegen.modelcheck.search import Found, Search
 
-from tests.proof.machines import (
+from tests.support.proof.machines import (
     ROOT,
     SCENARIOS,
     SHIPPED,

@@ -41,7 +41,7 @@ from opslifecycle.protocols.a2a.server import (
 
 from opslifecycle.protocols.a2a.configs import AsyncA2aPushConfigRegistry
 from opslifecycle.protocols.a2a.tasks import AsyncA2aTaskRegistry
-from tests.postgres.databases import Database
+from tests.support.postgres.databases import Database
 from tests.support.waiting import eventually
 
 DEADLINE_SECONDS = 20

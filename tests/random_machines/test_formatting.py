@@ -6,12 +6,12 @@ from itertools import count
 
 import pytest
 
-from tests.random_machines.building import Tree
-from tests.random_machines.compiling import Refused, compiled
-from tests.random_machines.features import build
-from tests.random_machines.linting import lint
-from tests.random_machines.parcels import parcel
-from tests.scale import whole_or
+from tests.support.random_machines.building import Tree
+from tests.support.random_machines.compiling import Refused, compiled
+from tests.support.random_machines.features import build
+from tests.support.random_machines.linting import lint
+from tests.support.random_machines.parcels import parcel
+from tests.support.scale import whole_or
 
 #: Other machines than those of `test_random`, which lints none.
 FIRST = 1_000

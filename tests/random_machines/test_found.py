@@ -8,14 +8,14 @@ import pytest
 import yaml
 from opslifecycle import MemoryStore
 
-from tests.random_machines.building import Tree
-from tests.random_machines.compiling import Generated, Refused, compiled
-from tests.random_machines.examining import Examination
-from tests.random_machines.linting import lint
-from tests.random_machines.parcels import PARCEL, parcel
-from tests.random_machines.stores import contents_of
-from tests.random_machines.verdicts import Tally
-from tests.random_machines.walking import Walk
+from tests.support.random_machines.building import Tree
+from tests.support.random_machines.compiling import Generated, Refused, compiled
+from tests.support.random_machines.examining import Examination
+from tests.support.random_machines.linting import lint
+from tests.support.random_machines.parcels import PARCEL, parcel
+from tests.support.random_machines.stores import contents_of
+from tests.support.random_machines.verdicts import Tally
+from tests.support.random_machines.walking import Walk
 
 FEED = {
     "summary": "Every end.", "method": "feed", "epoch": "FeedId", "batch": "Batch",

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.random_machines.coverage import ACCEPTED_MIN
-from tests.random_machines.examining import Examination
-from tests.random_machines.mutations import CHANGES, MACHINES, mutated
-from tests.random_machines.verdicts import FaultError
-from tests.scale import WHOLE
+from tests.support.random_machines.coverage import ACCEPTED_MIN
+from tests.support.random_machines.examining import Examination
+from tests.support.random_machines.mutations import CHANGES, MACHINES, mutated
+from tests.support.random_machines.verdicts import FaultError
+from tests.support.scale import WHOLE
 
 COUNT = 120
 GROUPS = 4
@@ -36,7 +36,7 @@ def test_what_is_accepted_is_right(examination: Examination, group: int) -> None
         try:
             examination.of(tree, features)
         except FaultError as error:
-            again = f"python -m tests.random_machines.nightly --mutated --number {number}"
+            again = f"python -m tests.support.random_machines.nightly --mutated --number {number}"
             raise AssertionError(f"{error}\nprint the smallest machine: {again}") from error
 
 

@@ -8,11 +8,11 @@ import time
 
 import pytest
 
-from tests.random_machines.building import Tree
-from tests.random_machines.coverage import FEATURES
-from tests.random_machines.isolating import Chunk, Findings, Source, examined
-from tests.random_machines.nightly import seek
-from tests.random_machines.parcels import parcel
+from tests.support.random_machines.building import Tree
+from tests.support.random_machines.coverage import FEATURES
+from tests.support.random_machines.isolating import Chunk, Findings, Source, examined
+from tests.support.random_machines.nightly import seek
+from tests.support.random_machines.parcels import parcel
 
 Made = tuple[Tree, frozenset[str]]
 

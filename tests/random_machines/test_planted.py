@@ -28,10 +28,10 @@ from opslifecycle_codegen.ir.built_ins import LEGAL_STATUS
 from opslifecycle_codegen.ir.expr import Among, Field, Or
 from opslifecycle_codegen.ir.types import BOOL
 
-from tests.random_machines.building import Tree
-from tests.random_machines.examining import Examination
-from tests.random_machines.features import build
-from tests.random_machines.verdicts import FaultError
+from tests.support.random_machines.building import Tree
+from tests.support.random_machines.examining import Examination
+from tests.support.random_machines.features import build
+from tests.support.random_machines.verdicts import FaultError
 
 MACHINES_MAX = 60
 NUMBERS_MAX = 5_000

@@ -10,8 +10,8 @@ from functools import cache
 
 import pytest
 
-from tests.random_machines.building import Tree
-from tests.random_machines.coverage import (
+from tests.support.random_machines.building import Tree
+from tests.support.random_machines.coverage import (
     ACCEPTED_MIN,
     FEATURES,
     HOSTILE,
@@ -19,11 +19,11 @@ from tests.random_machines.coverage import (
     declared_keys,
     keys_of,
 )
-from tests.random_machines.examining import Examination
-from tests.random_machines.features import build
-from tests.random_machines.ordering import best_first
-from tests.random_machines.verdicts import FaultError, Tally
-from tests.scale import WHOLE
+from tests.support.random_machines.examining import Examination
+from tests.support.random_machines.features import build
+from tests.support.random_machines.ordering import best_first
+from tests.support.random_machines.verdicts import FaultError, Tally
+from tests.support.scale import WHOLE
 
 MACHINES = 240
 #: They are only built: that takes little.
@@ -53,7 +53,7 @@ def test_what_is_accepted_is_right(examination: Examination) -> None:
         try:
             examination.of(*machines[number])
         except FaultError as error:
-            again = f"python -m tests.random_machines.nightly --number {number}"
+            again = f"python -m tests.support.random_machines.nightly --number {number}"
             raise AssertionError(f"{error}\nprint the smallest machine: {again}") from error
 
 

@@ -7,11 +7,11 @@ from itertools import count
 
 import pytest
 
-from tests.random_machines.compiling import Generated, Refused, compiled
-from tests.random_machines.features import build
-from tests.random_machines.supervising import Supervision
-from tests.random_machines.verdicts import Tally
-from tests.random_machines.walking import Walk
+from tests.support.random_machines.compiling import Generated, Refused, compiled
+from tests.support.random_machines.features import build
+from tests.support.random_machines.supervising import Supervision
+from tests.support.random_machines.verdicts import Tally
+from tests.support.random_machines.walking import Walk
 
 MACHINES_MAX = 60
 

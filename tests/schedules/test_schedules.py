@@ -17,10 +17,10 @@ from opslifecycle.shell.mailbox import Mailbox
 from opslifecycle.shell.staging import Staging
 from opslifecycle.sync.waits import Wait, ended
 
-from tests.scale import whole_or
-from tests.schedules import scenarios
-from tests.schedules.exploring import Scenario, ScenarioError, explore, replay, sample
-from tests.schedules.scheduling import Schedule, ScheduleError
+from tests.support.scale import whole_or
+from tests.support.schedules import scenarios
+from tests.support.schedules.exploring import Scenario, ScenarioError, explore, replay, sample
+from tests.support.schedules.scheduling import Schedule, ScheduleError
 
 DISTURBANCES, SEEDS = whole_or(2, 1), range(whole_or(100, 40))
 

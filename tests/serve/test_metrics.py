@@ -21,8 +21,8 @@ from opslifecycle.serve.metrics import of_registries
 from prometheus_client.parser import text_string_to_metric_families
 
 from opslifecycle.operations.base import DEFAULT_MAX_COMPLETED
-from tests.builders import completed, registered, running
-from tests.serve.serving import TOKEN, served
+from tests.support.builders import completed, registered, running
+from tests.support.serve.serving import TOKEN, served
 
 ROOT = Path(__file__).parents[2]
 HOSTILE = 'a "quoted"\\ name\nopslifecycle_operations{x="y"} 7'

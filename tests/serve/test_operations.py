@@ -21,12 +21,12 @@ from opslifecycle.stores.sqlite.inbox import Inbox
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from tests.builders import UPDATE, completed, registered, running
-from tests.serve.serving import TOKEN, app_served, client_of, served
+from tests.support.builders import UPDATE, completed, registered, running
 from tests.support.command_line import command_line
+from tests.support.serve.serving import TOKEN, app_served, client_of, served
 
 if TYPE_CHECKING:
-    from tests.postgres.databases import Database
+    from tests.support.postgres.databases import Database
 
 
 def names_of(answer: httpx.Response) -> list[str]:

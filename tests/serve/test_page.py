@@ -20,9 +20,9 @@ from opslifecycle import OperationProgressUpdate, Registry, SqliteStore
 from opslifecycle.inspection.records import NOT_RECORDED
 from opslifecycle.serve.operations import STATUSES
 
-from tests.builders import completed, registered, running, spec
-from tests.serve.browsing import DESKTOP, PHONE, browser, browser_path
-from tests.serve.serving import TOKEN, Program, served
+from tests.support.builders import completed, registered, running, spec
+from tests.support.serve.browsing import DESKTOP, PHONE, browser, browser_path
+from tests.support.serve.serving import TOKEN, Program, served
 from tests.support.warm import python
 
 ROOT = Path(__file__).parents[2]
@@ -327,7 +327,7 @@ def test_it_fits_a_phone_and_its_colours_can_be_read(
     for number in range(40):
         completed(registry, name=f"a rather long name of an operation, number {number}")
     running(registry)
-    contrast = (ROOT / "tests/serve/contrast.js").read_text(encoding="utf-8")
+    contrast = (ROOT / "tests/support/serve/contrast.js").read_text(encoding="utf-8")
     with served(store) as client:
         for size in (PHONE, DESKTOP):
             with page_of(opened, client.base_url, size, scheme) as page:

@@ -14,10 +14,10 @@ pytest.importorskip("httpx", reason="SKIPPED: httpx is not installed")
 
 from opslifecycle import Registry, SqliteStore
 
-from tests.builders import completed, running
-from tests.scale import WHOLE, whole_or
-from tests.serve.serving import TOKEN, Program, client_of, served
+from tests.support.builders import completed, running
 from tests.support.command_line import command_line
+from tests.support.scale import WHOLE, whole_or
+from tests.support.serve.serving import TOKEN, Program, client_of, served
 
 
 @pytest.fixture

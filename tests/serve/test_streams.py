@@ -20,8 +20,8 @@ from opslifecycle.serve import live
 from opslifecycle.serve.live import LiveState
 from opslifecycle.stores.sqlite.admin import forget
 
-from tests.builders import UPDATE, completed, registered, running
-from tests.serve.serving import Event, Program, client_of, served, streamed
+from tests.support.builders import UPDATE, completed, registered, running
+from tests.support.serve.serving import Event, Program, client_of, served, streamed
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from opslifecycle.shell import commits
 from tests.support.gate import Gate, MakeStore
 
 if TYPE_CHECKING:
-    from tests.postgres.databases import Database
+    from tests.support.postgres.databases import Database
 
 
 @pytest.fixture(params=["memory", "process", "power", "postgres"])

@@ -30,11 +30,11 @@ from opslifecycle.stores.sqlite.admin import forget
 from opslifecycle.stores.sqlite.archive import ArchiveReader
 from opslifecycle.stores.sqlite.backup import back_up
 
-from tests.codegen.projects import package
+from tests.support.codegen.projects import package
 from tests.support.gate import Gate, MakeStore
 
 if TYPE_CHECKING:
-    from tests.postgres.databases import Database
+    from tests.support.postgres.databases import Database
 
 ERRAND = Path(__file__).parents[1] / "codegen" / "errand.yaml"
 ARCHIVE = """{evict: records, max_entries: registry.changes_max, archive:

@@ -22,7 +22,7 @@ from opslifecycle import (
 )
 from opslifecycle.stores.base import SchemaVersion, StoreContents
 
-from tests.builders import spec
+from tests.support.builders import spec
 from tests.support.gate import AGENT, REASON, Gate, MakeStore
 from tests.support.waiting import eventually
 

@@ -13,7 +13,7 @@ from opslifecycle.stores.sqlite import checkpoints
 from opslifecycle.stores.sqlite.reader import StoreReader
 
 from opslifecycle.operations.storage import CODEC, deserialize
-from tests.builders import completed, running
+from tests.support.builders import completed, running
 from tests.support.command_line import command_line
 from tests.support.waiting import until
 

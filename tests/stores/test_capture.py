@@ -17,7 +17,7 @@ from opslifecycle import (
 from opslifecycle.shell import export
 from opslifecycle.stores.base import Commit
 
-from tests.builders import CHILD, HANDLE, SLOT, UPDATE, completed, running, spec
+from tests.support.builders import CHILD, HANDLE, SLOT, UPDATE, completed, running, spec
 from tests.support.gate import AGENT, REASON, MakeStore, snapshot
 
 

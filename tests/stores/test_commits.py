@@ -38,7 +38,7 @@ from opslifecycle.shell import commits
 from opslifecycle.shell.commands import Command, Decision
 
 from opslifecycle.operations.authority import OperationRecord
-from tests.builders import SLOT, UPDATE, completed, registered, result, running, spec
+from tests.support.builders import SLOT, UPDATE, completed, registered, result, running, spec
 from tests.support.gate import Gate, MakeStore, committer_of, snapshot, statuses
 from tests.support.waiting import until
 

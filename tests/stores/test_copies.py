@@ -21,7 +21,7 @@ from opslifecycle.stores.sqlite.admin import mark_restored
 from opslifecycle.stores.sqlite.reader import StoreReader
 
 from opslifecycle.operations.storage import CODEC
-from tests.builders import completed, running
+from tests.support.builders import completed, running
 from tests.support.owners import owning, query
 
 needs_inodes = pytest.mark.skipif(

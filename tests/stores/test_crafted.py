@@ -20,7 +20,7 @@ from opslifecycle.stores.sqlite.schema import (
     checksum_of_row,
 )
 
-from tests.builders import completed, running
+from tests.support.builders import completed, running
 
 Edit = Callable[[sqlite3.Connection], object]
 _FAR_MS = 9_999_999_999_999

@@ -20,7 +20,17 @@ from opslifecycle import (
 )
 from opslifecycle.shell import commits
 
-from tests.builders import CHILD, HANDLE, SLOT, UPDATE, completed, registered, result, running, spec
+from tests.support.builders import (
+    CHILD,
+    HANDLE,
+    SLOT,
+    UPDATE,
+    completed,
+    registered,
+    result,
+    running,
+    spec,
+)
 from tests.support.gate import AGENT, REASON, Gate, MakeStore, committer_of, snapshot, statuses
 from tests.support.waiting import until
 

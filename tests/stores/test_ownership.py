@@ -14,7 +14,7 @@ from opslifecycle import OwnershipLostError, Registry, RegistryOwnedError, Sqlit
 from opslifecycle.clock import SYSTEM_CLOCK
 from opslifecycle.stores.sqlite import lease as leases
 
-from tests.builders import UPDATE, completed, running, spec
+from tests.support.builders import UPDATE, completed, running, spec
 from tests.support.command_line import command_line
 from tests.support.owners import (
     OwnerProcess,

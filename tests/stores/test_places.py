@@ -28,7 +28,7 @@ from opslifecycle.stores.sqlite import connection
 from opslifecycle.stores.sqlite.reader import StoreReader
 
 from opslifecycle.operations.storage import CODEC
-from tests.builders import completed, running, spec
+from tests.support.builders import completed, running, spec
 from tests.support.command_line import command_line
 from tests.support.owners import as_nobody, owning, query
 

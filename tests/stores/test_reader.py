@@ -43,10 +43,10 @@ from opslifecycle import (
     UnsupportedError,
 )
 
-from tests.builders import SLOT, TOOL, UPDATE, completed, registered, result, running, spec
-from tests.codegen.projects import package
 from tests.stores.test_archive import EDITS
 from tests.support.audit import run
+from tests.support.builders import SLOT, TOOL, UPDATE, completed, registered, result, running, spec
+from tests.support.codegen.projects import package
 from tests.support.owners import owning
 
 APPLIED = CompletionCursorConsumer.AGENT_APPLIED

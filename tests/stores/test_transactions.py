@@ -18,7 +18,7 @@ from opslifecycle import (
     Registry,
 )
 
-from tests.builders import SLOT, UPDATE, registered, result, running, spec
+from tests.support.builders import SLOT, UPDATE, registered, result, running, spec
 from tests.support.gate import Gate, MakeStore, snapshot, statuses
 
 

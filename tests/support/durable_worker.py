@@ -10,7 +10,7 @@ from typing import Any
 from opslifecycle import AsyncRegistry, SqliteStore
 from opslifecycle.stores.base import Commit
 
-from tests.builders import result, spec
+from tests.support.builders import result, spec
 
 
 class Forgetful(SqliteStore):

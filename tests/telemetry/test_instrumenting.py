@@ -34,10 +34,10 @@ from opslifecycle.shell.observer import Act, Sight
 from opslifecycle.stores.base import Commit
 from opslifecycle.telemetry.spans import Spans
 
-from tests.builders import SLOT, UPDATE, completed, registered, result, running, spec
-from tests.codegen.projects import package
+from tests.support.builders import SLOT, UPDATE, completed, registered, result, running, spec
+from tests.support.codegen.projects import package
+from tests.support.telemetry.collecting import Collected, events_of, labels
 from tests.support.waiting import until
-from tests.telemetry.collecting import Collected, events_of, labels
 
 ROOT = Path(__file__).parents[2]
 

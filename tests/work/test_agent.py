@@ -30,8 +30,8 @@ from opslifecycle.shell.consuming import _Position
 from opslifecycle.stores.base import Commit
 from opslifecycle.work import Supervisor
 
-from tests.scale import whole_or
 from tests.support.audit import Audit, AuditedLoop, audit
+from tests.support.scale import whole_or
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples/work/agent.py"

@@ -22,8 +22,8 @@ from opslifecycle import (
 from opslifecycle.stores.base import Commit
 from opslifecycle.work import Supervisor
 
-from tests.builders import completed
 from tests.support.audit import Cancelling, run
+from tests.support.builders import completed
 from tests.support.waiting import eventually, until
 
 APPLIED = CompletionCursorConsumer.AGENT_APPLIED

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from opslifecycle import Completed, OperationId, Registry, SqliteStore, Terminated
 
-from tests.scale import whole_or
+from tests.support.scale import whole_or
 from tests.support.waiting import until
 from tests.work.test_sorts import alive
 

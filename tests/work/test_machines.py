@@ -23,8 +23,8 @@ from opslifecycle.work import (
     current,
 )
 
-from tests.codegen.projects import edit, project
 from tests.support.audit import run
+from tests.support.codegen.projects import edit, project
 
 MACHINE = Path(__file__).parents[2] / "examples/download/machine/download.yaml"
 AT = {"address": "a.example"}

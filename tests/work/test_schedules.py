@@ -40,11 +40,11 @@ from opslifecycle.work.recorder import Recorder
 from opslifecycle.work.registering import Found, Registering
 from opslifecycle.work.runner import Runner
 
-from tests.scale import whole_or
-from tests.schedules.exploring import Scenario, ScenarioError, explore, sample
-from tests.schedules.scenarios import TurnsStore
-from tests.schedules.scheduling import Schedule
 from tests.support.audit import Audit
+from tests.support.scale import whole_or
+from tests.support.schedules.exploring import Scenario, ScenarioError, explore, sample
+from tests.support.schedules.scenarios import TurnsStore
+from tests.support.schedules.scheduling import Schedule
 
 DISTURBANCES, SEEDS = whole_or(2, 1), range(whole_or(100, 40))
 

@@ -18,8 +18,8 @@ from opslifecycle import (
 )
 from opslifecycle.work import Process, Retry, Supervisor, current, is_timeout
 
-from tests.codegen.projects import package
 from tests.support.audit import run
+from tests.support.codegen.projects import package
 
 MACHINE = Path(__file__).parents[2] / "examples/download/machine/download.yaml"
 AT = {"address": "a.example"}

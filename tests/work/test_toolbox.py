@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from opslifecycle import Completed, Registry, SqliteStore
 
-from tests.scale import whole_or
 from tests.support.audit import AuditedLoop
+from tests.support.scale import whole_or
 from tests.work.test_agent import KILLED, Deliveries, Killed, Mortal, deliveries
 
 __all__ = ["deliveries"]

@@ -1,0 +1,139 @@
+"""Small projects that tests compile, in folders of their own."""
+
+from __future__ import annotations
+
+import atexit
+import importlib
+import os
+import shutil
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from opslifecycle_codegen.cli.main import main
+
+from tests.support.scale import WHOLE
+from tests.support.warm import python
+
+ROOT = Path(__file__).parents[3]
+
+
+def _cache_of_mypy() -> Path:
+    """Return the cache of this process of tests, which begins with what `make check` has read."""
+    every = ROOT / ".mypy_cache"
+    own = every / os.environ.get("PYTEST_XDIST_WORKER", "main")
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if (every / version).exists() and not own.exists():
+        shutil.copytree(every / version, own / version)
+    return own
+
+
+#: Of the tools that examine a project. mypy reads our dependencies once for all projects (test
+#: processes share no cache); generated tests need no plugin of pytest.
+ENVIRONMENT = {
+    **os.environ,
+    "PYTHONPATH": "src",
+    "MYPY_CACHE_DIR": str(_cache_of_mypy()),
+    "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+}
+
+#: Of pytest: a test for the rows of a table that has none is an error, where it would be skipped.
+NO_EMPTY_TABLE = ["-o", "empty_parameter_set_mark=fail_at_collect"]
+
+_MACHINE = """
+[[tool.opslifecycle-codegen.machine]]
+source = "machine/{name}.yaml"
+package = "src/{name}"
+tests = "tests"
+docs = "docs"
+"""
+
+
+def begin(folder: Path, *sources: Path, width: int = 88) -> None:
+    """Copy machines into a new project, which has generated nothing yet."""
+    (folder / "machine").mkdir(parents=True)
+    config = f"[tool.opslifecycle-codegen]\nline_length = {width}\n"
+    for source in sources:
+        shutil.copy(source, folder / "machine" / source.name)
+        config += _MACHINE.format(name=source.stem)
+    (folder / "pyproject.toml").write_text(config, encoding="utf-8")
+
+
+def project(folder: Path, source: Path, *, width: int = 88) -> Path:
+    """Make a project of one machine, with its code generated."""
+    made = _made(source, source.read_bytes(), width)
+    shutil.copytree(made, folder, dirs_exist_ok=True)
+    return folder
+
+
+def imported(folder: Path, name: str) -> ModuleType:
+    """Import a generated package from the sources of a project."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(folder / "src"))
+        return importlib.import_module(name)
+
+
+def package(folder: Path, source: Path, name: str, *edits: tuple[str, str]) -> ModuleType:
+    """Import the package of a machine under another name, with some of its text replaced."""
+    machine = folder / f"{name}.yaml"
+    text = source.read_text(encoding="utf-8")
+    text = text.replace(f"machine: {source.stem}\n", f"machine: {name}\n", 1)
+    machine.write_text(text, encoding="utf-8")
+    for old, new in edits:
+        edit(machine, old, new)
+    return imported(project(folder / "project", machine), name)
+
+
+@cache
+def _made(source: Path, text: bytes, width: int) -> Path:
+    """Return a project that was generated once in this process, for tests to copy."""
+    folder = Path(tempfile.mkdtemp(prefix="opslifecycle-project-"))
+    atexit.register(shutil.rmtree, folder)
+    begin(folder, source, width=width)
+    assert main(["--project", str(folder), "generate"]) == 0
+    return folder
+
+
+def generated(folder: Path) -> list[Path]:
+    files = [
+        path for part in ("src", "tests", "docs") for path in sorted((folder / part).rglob("*.*"))
+    ]
+    return [*files, *(folder / "machine").glob("*.json")]
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+def assert_clean(
+    folder: Path, *, width: int = 88, interpreters: bool = False, typed: bool = WHOLE
+) -> None:
+    """What was generated is formatted, linted, typed, and passes its own tests.
+
+    Args:
+        folder: The project.
+        width: The length of its lines.
+        interpreters: Whether the processes that the tests kill are interpreters of their own, as
+            for users. By default they are forked, which takes a tenth of the time.
+        typed: Whether mypy checks it, which it does at night for every project.
+    """
+    forking = [] if interpreters else ["-p", "tests.support.forking"]
+    length = ["--line-length", str(width)]
+    rules = "E,F,I,B,RET,RUF,SIM,UP"
+    commands = [
+        ["ruff", "format", "--isolated", *length, "--check", "src", "tests"],
+        ["ruff", "check", "--isolated", *length, "--select", rules, "src", "tests"],
+        ["ruff", "check", "--isolated", "--select", "D101,D103", "src"],
+        ["mypy", "--strict", "--config-file", os.devnull, "src"],
+        ["pytest", "-q", *forking, "-c", os.devnull, "--rootdir", ".", *NO_EMPTY_TABLE, "tests"],
+    ]
+    for command in commands:
+        if command[0] == "mypy" and not typed:
+            continue
+        done = python("-m", *command, cwd=folder, env=ENVIRONMENT)
+        assert done.returncode == 0, done.stdout

@@ -1,0 +1,137 @@
+"""Raising an exception before one bytecode of the project's own code, and before no other.
+
+An interrupt is what no code expects: a signal handler that raises, a stack or memory that has run
+out. Here one comes before the bytecode with a number, counted over every frame of the project that
+a call enters, in the calling thread or in one that works for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import opslifecycle
+from attrs import define
+
+#: Where the code is that is interrupted.
+OURS = [
+    str(Path(opslifecycle.__file__).parent),
+    str(Path(__file__).parents[3] / "examples" / "approval" / "src"),
+]
+
+# Python 3.12 sends events of opcodes only to a trace function that is installed after a frame of
+# the process has asked for them.
+sys._getframe().f_trace_opcodes = True
+
+
+class Interrupt(KeyboardInterrupt):
+    """What comes before a bytecode."""
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """Prevent a collection: it would finalize registries of earlier calls, and count that."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+@define(eq=False)
+class Injection:
+    """Raises before the bytecode `at`, once; 0 counts alone."""
+
+    at: int = 0
+    seen: int = 0
+    #: Where it was raised, for messages.
+    place: str | None = None
+    #: The thread that is interrupted; None while none is.
+    _thread: int | None = None
+
+    def during(self, call: Callable[[], Any]) -> Any:
+        """Return what a call returns, unless it is interrupted in this thread."""
+        before = sys.gettrace()
+        with _no_collection():
+            self._thread = threading.get_ident()
+            sys.settrace(self._enter)
+            try:
+                return call()
+            finally:
+                sys.settrace(before)
+                self._thread = None
+
+    @contextlib.contextmanager
+    def possible(self, name: str) -> Iterator[None]:
+        """Have the threads of a name that are started meanwhile ready to be interrupted later."""
+        before = threading.gettrace()
+
+        def begin(frame: FrameType, event: str, argument: Any) -> None:
+            # Python 3.12.1 crashes after the tracing of one of two traced threads has ended.
+            own = threading.current_thread().name == name
+            sys.settrace(self._enter if own else None)
+
+        threading.settrace(begin)
+        try:
+            yield
+        finally:
+            threading.settrace(before)
+
+    @contextlib.contextmanager
+    def in_thread(self, thread: threading.Thread) -> Iterator[None]:
+        """Count the bytecodes of such a thread meanwhile, and interrupt it."""
+        assert thread.ident is not None
+        frame: FrameType | None = sys._current_frames()[thread.ident]
+        self._thread = thread.ident
+        while frame is not None:
+            if self._is_ours(frame):
+                self._trace(frame)
+            frame = frame.f_back
+        with _no_collection():
+            try:
+                yield
+            finally:
+                self._thread = None
+
+    def _is_due(self) -> bool:
+        return self.place is None and self._thread == threading.get_ident()
+
+    def _is_ours(self, frame: FrameType) -> bool:
+        return frame.f_code.co_filename.startswith(tuple(OURS))
+
+    def _trace(self, frame: FrameType) -> None:
+        frame.f_trace = self._step
+        frame.f_trace_lines = False
+        frame.f_trace_opcodes = True
+
+    def _enter(self, frame: FrameType, event: str, argument: Any) -> Any:
+        if not (self._is_due() and self._is_ours(frame)):
+            return None
+        self._trace(frame)
+        return self._step
+
+    def _step(self, frame: FrameType, event: str, argument: Any) -> Any:
+        if event == "opcode" and self._is_due() and _has_line(frame):
+            self.seen += 1
+            if self.seen == self.at:
+                code = frame.f_code
+                where = Path(code.co_filename).name
+                self.place = f"{where}:{frame.f_lineno} {code.co_qualname}+{frame.f_lasti}"
+                raise Interrupt(self.place)
+        return self._step
+
+
+def _has_line(frame: FrameType) -> bool:
+    """Return whether an instruction stands for something in the source.
+
+    From 3.12 on the others are the handler around each generator, which a generator that is dropped
+    runs in its finalizer. The interpreter looks for signals at none of them.
+    """
+    lineno: int | None = frame.f_lineno
+    return lineno is not None

@@ -1,0 +1,487 @@
+"""A random machine: its features, each of which a machine may have or not."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from tests.support.random_machines.building import Builder, Tree
+from tests.support.random_machines.choosing import add_methods
+from tests.support.random_machines.commands import Commands
+from tests.support.random_machines.details import Details
+from tests.support.random_machines.expressions import required
+from tests.support.random_machines.parameters import add_parameters
+from tests.support.random_machines.picking import Pick
+from tests.support.random_machines.pruning import pruned
+from tests.support.random_machines.regions import add_regions
+from tests.support.random_machines.returning import add_returns
+from tests.support.random_machines.shaping import Shaping
+from tests.support.random_machines.timing import Timing
+from tests.support.random_machines.unique_keys import add_keys, add_parent
+from tests.support.random_machines.working import Working
+
+
+class Features:
+    """Adds features to a machine that has its commands."""
+
+    def __init__(self, builder: Builder, commands: Commands) -> None:
+        self.b = builder
+        self.commands = commands
+
+    def declare(self) -> None:
+        """Fields and types that features need, before anything reads them."""
+        b, pick = self.b, self.b.pick
+        self.feed = pick.chance(35)
+        self.collect = pick.chance(25)
+        self.reader = ""
+        if self.feed or self.collect:
+            b.fields["sequence"] = "int | None"
+            if self.collect or pick.chance(50):
+                b.tree["fields"]["sequence"] = {"type": "int | None"}
+        if self.feed:
+            b.tree["settings"]["rows_kept"] = {
+                "summary": "How many rows stay.", "type": "int", "default": pick.integer(1, 3),
+                "at_least": 1,
+            }  # fmt: skip
+            b.tree["ids"]["EpochId"] = {"summary": "Names one life of the feed."}
+            if pick.chance(50):
+                self.reader = b.words.type()
+                members = [b.words.name() for _ in range(pick.integer(1, 2))]
+                b.tree["enums"][self.reader] = {
+                    "summary": "Who reads.", "members": {m: {"summary": "One."} for m in members}
+                }  # fmt: skip
+        for when in ("created", "terminal"):
+            # In the interpreter, what stamps shows no time, and a command has one.
+            if pick.chance(30) and not b.timed:
+                type = "int" if when == "created" else "int | None"
+                name = b.words.name()
+                b.tree["fields"][name] = {"type": type, "stamped": when}
+                b.fields[name] = type
+                b.has(f"stamped: {when}")
+
+    def add(self) -> None:
+        """Add the features, some of which are commands."""
+        self._watch()
+        if self.feed:
+            self._feed()
+        elif self.collect:
+            self._number()
+        self._discard()
+        if self.collect:
+            method = self.b.words.name()
+            self.b.tree["collect"] = {"summary": self.b.words.text(), "method": method}
+            self.b.has("collect")
+        self._barrier()
+        self._for_all_and_recovery()
+        self._history()
+        self._rollback()
+        self._erase()
+        self._snapshot()
+        self._listing()
+        self._classifiers()
+        self._properties()
+
+    def _step(self, step: Tree) -> None:
+        self.b.tree["on_terminal"].append(step)
+
+    def _watch(self) -> None:
+        b = self.b
+        if b.pick.chance(50):
+            b.tree["watch"] = {
+                "summary": b.words.text(), "method": b.words.name(), "guards": ["known"]
+            }  # fmt: skip
+            b.has("watch")
+
+    # Feed ---------------------------------------------------------------------------------------
+
+    def _number(self) -> None:
+        """Number every end; a feed does so itself."""
+        b = self.b
+        b.tree["registry"]["completions"] = {"type": "int", "initial": 0, "summary": "A number."}
+        self._step(
+            {
+                "update": {
+                    "registry.completions": "registry.completions + 1",
+                    f"{b.entity}.sequence": "registry.completions",
+                }
+            }
+        )
+
+    def _discard(self) -> None:
+        b = self.b
+        if b.pick.chance(15):
+            b.tree["discard_when"] = b.expressions.boolean(b.of_record())
+            b.has("discard")
+
+    def _feed(self) -> None:
+        b, pick, words = self.b, self.b.pick, self.b.words
+        fields = {"seq": f"{b.entity}.sequence", words.name(): f"{b.entity}.id"}
+        for name in pick.some([n for n in b.fields if n != "sequence"], 3):
+            fields[words.name()] = f"{b.entity}.{name}"
+        b.tree["feed"] = {
+            "summary": words.text(), "method": words.name(), "epoch": "EpochId", "batch": "Batch",
+            "entry": {"name": "Entry", "summary": words.text(), "fields": fields},
+        }  # fmt: skip
+        b.has("feed")
+        if b.later.chance(50):
+            self._transitions(fields)
+        if pick.chance(40):
+            b.tree["feed"]["when"] = b.expressions.boolean(b.of_record())
+            b.has("feed: when")
+        if pick.chance(30):
+            b.tree["feed"]["counter"] = words.name()
+            b.has("feed: counter")
+        if pick.chance(60):
+            kind = pick.one(["records", "entries"])
+            b.tree["retention"] = {"evict": kind, "max_entries": "registry.rows_kept"}
+            b.has(f"retention: {kind}")
+            if self.reader and pick.chance(50):
+                b.tree["retention"]["beyond_cursors"] = True
+                b.has("retention: beyond cursors")
+            elif self.reader:
+                b.has("retention: held by cursors")
+        if self.reader:
+            b.tree["errors"]["beyond"] = {
+                "class": "BeyondError", "fields": {"cursor": "int", "watermark": "int"},
+                "message": "{cursor} is past {watermark}",
+            }  # fmt: skip
+            b.tree["cursors"] = {
+                "consumer": self.reader, "get": words.name(), "advance": words.name(),
+                "beyond": {"beyond": {"cursor": "cursor", "watermark": "registry.watermark"}},
+            }  # fmt: skip
+            b.has("cursors")
+
+    def _transitions(self, fields: dict[str, str]) -> None:
+        """Entries of other commands than those that finish a record, too."""
+        b, later = self.b, self.b.later
+        actions = b.tree["actions"]
+        every = [name for name, action in actions.items() if action.get("to")]
+        of: Any = "transitions"
+        if later.chance(50):
+            of = every = ["create", *later.some(list(actions), len(actions), 1)]
+        b.tree["feed"]["of"] = of
+        b.has("feed: transitions" if of == "transitions" else "feed: some actions")
+        for name in every:
+            actions.get(name, {}).pop("deferred", None)
+        types: dict[str, set[str]] = {}
+        commands = [actions[name] for name in every if name in actions]
+        for command in [*commands, {"params": b.params}]:
+            for param, type in command.get("params", {}).items():
+                types.setdefault(param, set()).add(required(type))
+        params = [param for param, found in types.items() if len(found) == 1]
+        read = ["action", "from_status", *([] if b.timed else ["at_ms"])]
+        for word in [*later.some(read, 3), *later.some(params, 2)]:
+            if word not in ("action", "from_status", "at_ms") or word in read:
+                fields[b.words.name()] = f"transition.{word}"
+                b.has("feed: what an entry says of its transition")
+
+    # Waits and commands for all -----------------------------------------------------------------
+
+    def _barrier(self) -> None:
+        b, words = self.b, self.b.words
+        if not b.pick.chance(25):
+            return
+        b.tree["ids"] |= {"GroupId": {"summary": "Who waits."}, "WaitId": {"summary": "A wait."}}
+        twice, _ = b.rejection({})
+        busy, _ = b.rejection({})
+        b.tree["barrier"] = {
+            "summary": words.text(), "method": words.name(), "key": {words.name(): "GroupId"},
+            "active_per_key_max": b.pick.integer(1, 2), "request_id": "WaitId",
+            "wait": "GroupWait", "result": "GroupResult", "token": "GroupToken",
+            "guards": [{"repeated": twice}, {"busy": busy}, {"unknown": {"unknown": {"id": "id"}}}],
+        }  # fmt: skip
+        b.has("barrier")
+
+    def _total(self) -> tuple[str, dict[str, str]]:
+        """An action that ends every live record; added if no action does."""
+        b, words = self.b, self.b.words
+        for name, action in b.tree["actions"].items():
+            if (
+                action["from"] == "live" and action.get("to") in b.ends and b.pick.chance(70)
+                and not {"guards", "update"} & set(action)
+            ):  # fmt: skip
+                return name, action.get("params", {})
+        action = {
+            "summary": words.text(), "from": "live", "to": b.ends[0], "methods": [words.name()]
+        }  # fmt: skip
+        outcome = b.fields.get("terminal_outcome")
+        takes: dict[str, str] = {}
+        if b.pick.chance(40):
+            takes[words.name()] = b.pick.one(["str", "int", "str | None"])
+            action["params"] = dict(takes)
+        if outcome:
+            made = b.expressions.value(required(outcome), takes)
+            action["outcome"] = made or "None"
+        effects = self.commands.some_effects("of an ending action")
+        if effects:
+            action["effects"] = effects
+        name = words.name()
+        b.tree["actions"][name] = action
+        return name, takes
+
+    def _for_all_and_recovery(self) -> None:
+        b, pick, words = self.b, self.b.pick, self.b.words
+        if pick.chance(30):
+            action, _ = self._total()
+            command: Tree = {"summary": words.text(), "do": action}
+            flags = [n for n, t in b.registry.items() if t == "bool"]
+            if flags and pick.chance(50):
+                command["unless"] = f"registry.{pick.one(flags)}"
+            update = b.updates(b.of_registry(), 1, record=False)
+            if update:
+                command["update"] = update
+            b.tree["bulk"] = {words.name(): command}
+            b.has("command for all")
+        if not pick.chance(80):
+            for action_ in b.tree["actions"].values():
+                action_.pop("deferred", None)
+            b.features.discard("deferred")
+            b.has("recovery: none")
+            return
+        recovery: Tree = {"persist_if": "true"}
+        if pick.chance(20):
+            recovery["persist_if"] = b.expressions.boolean(self._constant())
+            b.has("recovery: keeps some")
+        if pick.chance(35):
+            action, takes = self._total()
+            recovery["do"] = action
+            if takes:
+                recovery["with"] = {n: b.expressions.value(t, {}) for n, t in takes.items()}
+            b.has("recovery: ends the interrupted")
+            if b.later.chance(40):
+                recovery["unless"] = b.expressions.boolean(b.of_record())
+                b.has("recovery: ends some of the interrupted")
+        else:
+            b.has("recovery: live records stay")
+        b.tree["recovery"] = recovery
+        retention = b.tree.get("retention", {})
+        if retention.get("evict") == "records" and b.apart.chance(60):
+            archive = {"summary": "All that left.", "get": "get_past", "since": "list_past"}
+            retention["archive"] = archive
+            # So that few records reach it.
+            b.tree["settings"]["rows_kept"]["default"] = 1
+            b.has("retention: archive")
+
+    def _history(self) -> None:
+        b, later = self.b, self.b.later
+        if not later.chance(20):
+            return
+        leading = [action for action in b.tree["actions"].values() if action.get("to")]
+        types: dict[str, set[str]] = {}
+        for params in (b.params, *(action.get("params", {}) for action in leading)):
+            for name, type in params.items():
+                types.setdefault(name, set()).add(required(type))
+        params = [name for name, found in types.items() if len(found) == 1]
+        b.tree["history"] = {
+            "summary": b.words.text(), "method": b.words.name(), "last": later.integer(1, 3),
+            "params": later.some(params, 2),
+        }  # fmt: skip
+        b.has("history")
+
+    def _constant(self) -> dict[str, str]:
+        """The fields of a record that nothing changes."""
+        b = self.b
+        places = [*b.tree["actions"].values(), *b.tree["on_terminal"]]
+        changed = {target for each in places for target in each.get("update", {})}
+        changed |= {f"{b.entity}.{n}" for n, f in b.tree["fields"].items() if "initial" not in f}
+        return {p: t for p, t in b.of_record().items()
+                if p not in changed and p != f"{b.entity}.status"}  # fmt: skip
+
+    def _rollback(self) -> None:
+        b, pick, words = self.b, self.b.pick, self.b.words
+        if not pick.chance(30):
+            return
+        rollback: Tree = {
+            "summary": words.text(), "method": words.name(), "from": self.commands._sources(),
+            "guards": ["known", *pick.one([[], ["legal_status"]])],
+        }  # fmt: skip
+        effects = self.commands.some_effects("of rollback")
+        if effects:
+            rollback["effects"] = effects
+        update = b.updates({**b.of_record(), **b.of_registry()}, 1, record=False)
+        if update:
+            rollback["update"] = update
+        b.tree["rollback"] = rollback
+        b.has("rollback")
+
+    def _erase(self) -> None:
+        b, pick, words = self.b, self.b.pick, self.b.words
+        if not pick.chance(30):
+            return
+        erase: Tree = {"summary": words.text(), "method": words.name()}
+        if pick.chance(40):
+            erase["from"] = pick.some(b.ends, 2, 1)
+        if pick.chance(40):
+            scope = {**b.of_record(), **b.of_registry()}
+            own = b.guard(b.expressions.boolean(scope), scope)
+            erase["guards"] = ["known", own]
+        effects = self.commands.some_effects("of erase")
+        if effects:
+            erase["effects"] = effects
+        b.tree["erase"] = erase
+        b.has("erase")
+
+    # Views and properties -----------------------------------------------------------------------
+
+    def _snapshot(self) -> None:
+        b = self.b
+        fields: dict[str, Any] = {"id": f"{b.entity}.id", "status": f"{b.entity}.status"}
+        names = {**b.tree["fields"], **({"sequence": ""} if self.feed else {})}
+        fields |= {name: f"{b.entity}.{name}" for name in names}
+        if "terminal_outcome" not in fields and b.pick.chance(50):
+            fields["terminal_outcome"] = f"{b.entity}.terminal_outcome"
+        b.tree["snapshot"] = {
+            "summary": b.words.text(), "method": b.words.name(), "fields": fields
+        }  # fmt: skip
+        if b.pick.chance(20):
+            b.tree["snapshot"]["json"] = "omit_none"
+
+    def _listing(self) -> None:
+        b, pick = self.b, self.b.pick
+        if not pick.chance(40):
+            return
+        ordered = [p for p, t in b.expressions.paths(b.of_record(), 0) if t in ("str", "int")]
+        order = [*pick.some(ordered, 1), f"{b.entity}.id"]
+        filters = {"status": f"{b.entity}.status"} if pick.chance(80) else {}
+        closed = [p for p, t in b.expressions.paths(b.of_record(), 1)
+                  if t in ("bool", *b.shapes.enums) and t != b.status]  # fmt: skip
+        for path in pick.some(closed, 2):
+            filters[b.words.name()] = path
+        b.tree["listing"] = {
+            "summary": b.words.text(), "method": b.words.name(), "order": order
+        }  # fmt: skip
+        if filters:
+            b.tree["listing"]["filters"] = filters
+        b.has("listing")
+        self._pages(filters)
+
+    def _pages(self, filters: dict[str, str]) -> None:
+        """Orders of pages, most of which never change, so that most machines are accepted."""
+        b, pick = self.b, self.b.apart
+        if not pick.chance(60):
+            return
+        listing, constant = b.tree["listing"], self._constant()
+        sortable = [p for p, t in b.expressions.paths(constant, 1) if t in ("str", "int", "bool")]
+        if pick.chance(90):
+            kept = (*constant, f"{b.entity}.id")
+            listing["order"] = [each for each in listing["order"] if each in kept]
+        listing["orders"] = {
+            f"by_{number}": path for number, path in enumerate(pick.some(sortable, 2))
+        }
+        for side in ("above", "below"):
+            bounds = {f"{side}_{name}": name for name in listing["orders"] if pick.chance(50)}
+            if bounds and not {*bounds} & {*filters}:
+                listing[side] = bounds
+        b.has("pages")
+
+    def _classifiers(self) -> None:
+        b, pick, words = self.b, self.b.pick, self.b.words
+        classifiers: Tree = {}
+        owned = [b.tree["feed"].get("counter", "last_sequence"), "watermark"] if self.feed else []
+        for name in [*b.tree["registry"], *owned]:
+            # So that every field of the registry can be seen from outside.
+            classifiers[words.name()] = {"summary": words.text(), "returns": f"registry.{name}"}
+        if pick.chance(50):
+            inner = b.expressions.boolean(b.of_record())
+            classifiers[words.name()] = {
+                "summary": words.text(), "returns": f"{b.entity} is not None and ({inner})"
+            }  # fmt: skip
+        if pick.chance(30):
+            name = words.name()
+            type = pick.one(["int", "bool", *b.shapes.enums])
+            classifiers[words.name()] = {
+                "summary": words.text(), "params": {name: type},
+                "returns": b.expressions.boolean({name: type}),
+            }  # fmt: skip
+        b.tree["classifiers"] = classifiers
+        b.has("classifier")
+
+    def _properties(self) -> None:
+        b, pick, words = self.b, self.b.pick, self.b.words
+        many = f"{b.entity}s"
+        invariants: Tree = {}
+        for _ in range(pick.integer(0, 2)):
+            loop = words.name()
+            test = b.expressions.boolean(b.of_record(loop))
+            form = pick.one(["all({t} for {l} in {m})", "any({t} for {l} in {m})",
+                             "count({l} for {l} in {m} if {t}) >= 0"])  # fmt: skip
+            invariants[words.name()] = {
+                "summary": words.text(), "expr": form.format(t=test, l=loop, m=many)
+            }  # fmt: skip
+            b.has("invariant")
+        b.tree["invariants"] = invariants
+        counts = [n for n, t in b.registry.items() if t == "int"]
+        if counts and pick.chance(40):
+            name = pick.one(counts)
+            b.tree["transition_invariants"] = {
+                words.name(): {
+                    "summary": words.text(),
+                    "expr": f"after.{name} >= before.{name} - 2",
+                }
+            }
+            b.has("step property")
+
+
+_LATER = 1_000_003
+#: Choices of what the language had last.
+_LATEST = 2_000_003
+
+
+def build(number: int) -> tuple[Tree, frozenset[str]]:
+    """Return the random machine with a number, and what it has."""
+    lengths = Pick(number + 2 * _LATER)
+    builder = Builder(
+        Pick(number), Pick(number + _LATER), Pick(-1 - number), lengths,
+        Pick(-1 - number - _LATEST), Pick(-1 - number - 3 * _LATEST),
+    )  # fmt: skip
+    commands = Commands(builder)
+    features = Features(builder, commands)
+    details = Details(builder)
+    builder.types()
+    builder.statuses()
+    builder.registry_fields()
+    builder.create_params()
+    builder.record_fields()
+    features.declare()
+    commands.add()
+    features.add()
+    details.of_values()
+    details.closed_sets()
+    details.add()
+    details.replacing()
+    Timing(builder, Pick(-1 - number - 2 * _LATER)).add()
+    Shaping(builder, Pick(-1 - number - _LATER), commands.effects).add()
+    apart = Pick(-1 - number - _LATEST)
+    add_parent(builder, apart)
+    add_keys(builder, apart)
+    latest = Pick(number + _LATEST)
+    details.defaults(latest)
+    details.identifiers(latest)
+    Working(builder, Pick(-1 - number - 3 * _LATER)).add()
+    _divide(builder, Pick(-1 - number - 4 * _LATER))
+    add_methods(builder, Pick(-1 - number - 5 * _LATER))
+    add_regions(builder, Pick(-1 - number - 5 * _LATER), commands.effects)
+    add_parameters(builder, Pick(-1 - number - 6 * _LATER))
+    add_returns(builder, Pick(-1 - number - 7 * _LATER))
+    tree = pruned(builder.tree)
+    found = builder.features | builder.expressions.used
+    if re.search(r"\bnow\b", str(tree)):
+        found.add("time of a command")
+    if builder.words.long_names:
+        found.add("long names")
+    if builder.words.hostile_names:
+        found.add("hostile: a name")
+    if builder.words.hostile_texts:
+        found.add("hostile: a text")
+    return tree, frozenset(found)
+
+
+def _divide(builder: Builder, pick: Pick) -> None:
+    """Have some guards of `erase` divide by a number that may be 0."""
+    stored = {f"registry.{name}": type for name, type in builder.registry.items()}
+    scope = {**builder.of_record(), **stored}
+    numbers = [path for path, type in builder.expressions.paths(scope) if type == "int"]
+    own = builder.tree.get("erase", {}).get("guards", [])[1:]
+    if own and numbers and pick.chance(40):
+        guard = builder.tree["guards"][own[0]]
+        guard["when"] = f"7 // ({pick.one(numbers)} % 2) != 3 and ({guard['when']})"
