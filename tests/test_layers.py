@@ -190,6 +190,7 @@ READ_PYTHON = {
     "analysis/arithmetic.py",
     "analysis/calls.py",
     "analysis/decimals.py",
+    "analysis/dicts.py",
     "analysis/membership.py",
     "analysis/moments.py",
     "analysis/several.py",

@@ -41,6 +41,7 @@ from opslifecycle.shell.reader import Reader
 from opslifecycle.shell.transactions import AsyncTransaction, Transaction
 from opslifecycle.stores.base import MemoryStore, Store
 from opslifecycle.values.conversion import register_type, structure, unstructure
+from opslifecycle.values.dicts import FrozenDict
 from opslifecycle.values.pages import Page, PageCursor
 
 from opslifecycle.operations import (
@@ -134,6 +135,7 @@ __all__ = [
     "EpochCursorState",
     "EventLoopBlockedError",
     "Failed",
+    "FrozenDict",
     "InternalError",
     "InvalidSpecError",
     "InvalidTransitionError",

@@ -54,9 +54,11 @@ def test_a_default_behind_a_long_name_is_printed_as_a_formatter_does(
         lint(found)
 
 
-@pytest.mark.parametrize("element", ["Size", "Set", "Weight", "Word"])
+@pytest.mark.parametrize("element", ["Size", "Set", "Weight", "Word", "Dict", "Words"])
 @pytest.mark.parametrize("length", [20, 34, 48])
-def test_lists_of_long_names_are_printed_as_a_formatter_does(element: str, length: int) -> None:
+def test_collections_of_long_names_are_printed_as_a_formatter_does(
+    element: str, length: int
+) -> None:
     tree, actions = parcel("actions")
     name, many = element + "q" * (length - len(element)), "Many" + "q" * (length - 4)
     declared: Tree = {
@@ -66,6 +68,10 @@ def test_lists_of_long_names_are_printed_as_a_formatter_does(element: str, lengt
     tree["types"] = {many: {"summary": "M.", "type": f"list[{name}]", "max_length": 1000}}
     if element == "Set":
         tree["types"][many] = {"summary": "M.", "type": f"frozenset[{name}]"}
+    if element in ("Dict", "Words"):
+        tree["types"]["Key" + name[3:]] = {"summary": "K.", **declared["Word"]}
+        tree["types"][many]["type"] = f"dict[Key{name[3:]}, {name}]"
+        declared["Words"] = declared["Word"]
     if element in declared:
         tree["types"][name] = {"summary": "O.", **declared[element]}
     else:

@@ -13,7 +13,7 @@ from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.migrations import AddedValue, JsonScalar
 from opslifecycle_codegen.ir.moments import moment_of
 from opslifecycle_codegen.ir.scope import Scope
-from opslifecycle_codegen.ir.several import SET
+from opslifecycle_codegen.ir.several import DICT, SET
 from opslifecycle_codegen.ir.symbols import Symbols
 from opslifecycle_codegen.ir.types import (
     BOOL,
@@ -24,7 +24,7 @@ from opslifecycle_codegen.ir.types import (
     Type,
     decimal_notation,
 )
-from opslifecycle_codegen.source.reader import Node, Scalar, Sequence
+from opslifecycle_codegen.source.reader import Mapping, Node, Scalar, Sequence
 from opslifecycle_codegen.source.words import Expr
 
 _INTEGER = re.compile("-?[0-9]{1,19}")
@@ -48,7 +48,9 @@ def added_value(symbols: Symbols, type: Type, node: Node, found: Diagnostics) ->
     inner = type.required
     if type.optional and isinstance(node, Scalar) and node.plain and node.text in _NONE:
         return None
-    if inner.several and isinstance(node, Sequence):
+    if inner.kind == DICT and isinstance(node, Mapping):
+        return _items(symbols, inner, node, found)
+    if inner.several and inner.kind != DICT and isinstance(node, Sequence):
         return _elements(symbols, inner, node, found)
     read = _READERS.get(inner.kind)
     if read is None and not inner.several:
@@ -64,6 +66,7 @@ def added_value(symbols: Symbols, type: Type, node: Node, found: Diagnostics) ->
         written = repr(node.text[:60]) if isinstance(node, Scalar) else "several values"
         message = f"expected a value of type {inner.described}, found {written}"
         example = _EXAMPLES.get(inner.kind, "its elements in square brackets, [] for none")
+        example = "its items in braces, {} for none" if inner.kind == DICT else example
         found.add(node.mark, "wrong-type", message, f"write {example}")
         return None
 
@@ -74,15 +77,37 @@ def _elements(symbols: Symbols, type: Type, node: Sequence, found: Diagnostics) 
     elements: list[JsonScalar] = []
     for each in node.items:
         value = added_value(symbols, type.inner, each, found)
-        assert not isinstance(value, list), "collections hold no collections"
+        assert not isinstance(value, list | dict), "collections hold no collections"
         elements.append(value)
-    most = (type.limits and type.limits.max_length) or 0
-    if len(elements) > most:
-        message = f"expected at most {most} elements, found {len(elements)}"
-        found.add(node.mark, "wrong-type", message, "remove some, or raise `max_length`")
+    _refuse_too_many(type, node, len(elements), found)
     if type.kind == SET and len({*elements}) < len(elements):
         found.add(node.mark, "wrong-type", "a member occurs twice", "write each member once")
     return elements
+
+
+def _items(
+    symbols: Symbols, type: Type, node: Mapping, found: Diagnostics
+) -> dict[str, JsonScalar]:
+    """Return the items of a dict."""
+    assert type.inner is not None
+    assert type.key is not None
+    items: dict[str, JsonScalar] = {}
+    for key, each in node.items:
+        value = added_value(symbols, type.inner, each, found)
+        assert not isinstance(value, list | dict), "collections hold no collections"
+        if type.key.limits is not None and not type.key.limits.accepts(key.text):
+            message = f"expected a key of type {type.key.described}, found {key.text[:60]!r}"
+            found.add(key.mark, "wrong-type", message)
+        items[key.text] = value
+    _refuse_too_many(type, node, len(items), found)
+    return items
+
+
+def _refuse_too_many(type: Type, node: Node, count: int, found: Diagnostics) -> None:
+    most = (type.limits and type.limits.max_length) or 0
+    if count > most:
+        message = f"expected at most {most} elements, found {count}"
+        found.add(node.mark, "wrong-type", message, "remove some, or raise `max_length`")
 
 
 def _bool(symbols: Symbols, type: Type, node: Scalar) -> JsonScalar:

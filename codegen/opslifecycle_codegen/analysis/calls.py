@@ -6,6 +6,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from opslifecycle_codegen.analysis.decimals import DECIMAL, adapted, check_decimal
+from opslifecycle_codegen.analysis.dicts import GET, WITHOUT, check_get, check_without
 from opslifecycle_codegen.analysis.moments import MOMENTS, check_moment
 from opslifecycle_codegen.analysis.sized import LEN, check_affix, check_length
 from opslifecycle_codegen.base.diagnostics import nearest
@@ -29,9 +30,11 @@ def check_call(checker: Checker, node: ast.Call, scope: Scope) -> Expression:
         return check_decimal(checker, node)
     if isinstance(node.func, ast.Attribute) and node.func.attr in AFFIXES:
         return check_affix(checker, node, node.func, scope)
+    if isinstance(node.func, ast.Attribute) and node.func.attr == GET:
+        return check_get(checker, node, node.func, scope)
     if isinstance(node.func, ast.Attribute):
         message = f"there is no method {node.func.attr!r} here"
-        hint = f"the methods of a text are {' and '.join(AFFIXES)}"
+        hint = f"a text has {' and '.join(AFFIXES)}; a dict has {GET}"
         raise checker.refuse(node, "expression-form", message, hint)
     if not isinstance(node.func, ast.Name) or node.keywords:
         raise checker.refuse(
@@ -44,10 +47,12 @@ def check_call(checker: Checker, node: ast.Call, scope: Scope) -> Expression:
         return _extreme(checker, node, name, scope)
     if name == LEN:
         return check_length(checker, node, scope)
+    if name == WITHOUT:
+        return check_without(checker, node, scope)
     named = scope.symbols.type_named(name)
     if named is not None and named.kind == "variant":
         return _constructed(checker, node, named, scope)
-    known = [*_QUANTIFIERS, *MOMENTS, DECIMAL, LEN, "min", "max"]
+    known = [*_QUANTIFIERS, *MOMENTS, DECIMAL, LEN, WITHOUT, "min", "max"]
     raise checker.refuse(
         node.func, "unknown-name", f"there is no function {name!r}", nearest(name, known)
     )

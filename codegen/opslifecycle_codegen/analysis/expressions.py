@@ -16,6 +16,7 @@ from attrs import evolve
 from opslifecycle_codegen.analysis.arithmetic import check_arithmetic, check_negative
 from opslifecycle_codegen.analysis.calls import check_call
 from opslifecycle_codegen.analysis.decimals import adapted
+from opslifecycle_codegen.analysis.dicts import check_dict, check_union
 from opslifecycle_codegen.analysis.membership import check_membership
 from opslifecycle_codegen.analysis.missing import missing_field
 from opslifecycle_codegen.analysis.several import check_items, check_joined, is_empty_set
@@ -25,6 +26,7 @@ from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.built_ins import LEGAL_STATUS
 from opslifecycle_codegen.ir.expr import Expression, Root
 from opslifecycle_codegen.ir.scope import Scope
+from opslifecycle_codegen.ir.several import DICT
 from opslifecycle_codegen.ir.types import (
     ACTION,
     BOOL,
@@ -135,6 +137,7 @@ class Checker:
             ast.Subscript: self._subscript,
             ast.List: self._items,
             ast.Set: self._items,
+            ast.Dict: self._dict,
         }
         check = checks.get(type(node))
         if check is None:
@@ -258,6 +261,8 @@ class Checker:
 
     def _arithmetic(self, node: ast.BinOp, scope: Scope, wanted: Type | None) -> Expression:
         left = self.check(node.left, scope, wanted if wanted and wanted.required.several else None)
+        if left.type.kind == DICT:
+            return check_union(self, node, left, scope)
         if left.type.several:
             return check_joined(self, node, left, scope)
         if left.type == UNKNOWN:
@@ -266,6 +271,9 @@ class Checker:
 
     def _items(self, node: ast.List | ast.Set, scope: Scope, wanted: Type | None) -> Expression:
         return check_items(self, node, scope, wanted)
+
+    def _dict(self, node: ast.Dict, scope: Scope, wanted: Type | None) -> Expression:
+        return check_dict(self, node, scope, wanted)
 
     def _conditional(self, node: ast.IfExp, scope: Scope, wanted: Type | None) -> Expression:
         test = self.check(node.test, scope)
@@ -288,7 +296,11 @@ class Checker:
     def _subscript(self, node: ast.Subscript, scope: Scope, wanted: Type | None) -> Expression:
         base = self.check(node.value, scope)
         if base.type.kind != "counts" or base.type.inner is None:
-            raise self.refuse(node, "expression-form", f"{base.type} cannot be subscripted")
+            message, hint = f"{base.type} cannot be subscripted", ""
+            if base.type.required.kind == DICT:
+                get = f"{ast.unparse(node.value)}.get({ast.unparse(node.slice)}"
+                hint = f"write {get}), which may be None, or {get}, default)"
+            raise self.refuse(node, "expression-form", message, hint)
         key = self.check(node.slice, scope, base.type.inner)
         self.want(node.slice, key, base.type.inner)
         return nodes.Count(INT, base, key)

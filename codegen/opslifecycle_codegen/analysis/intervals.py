@@ -19,6 +19,7 @@ from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression, negation, replaced
 from opslifecycle_codegen.ir.notation import notation
 from opslifecycle_codegen.ir.program import Check
+from opslifecycle_codegen.ir.several import Get
 from opslifecycle_codegen.ir.sized import Length
 
 #: The maximum number of alternative cases; further ones are treated as unknown.
@@ -243,7 +244,7 @@ def linear(tree: Expression) -> Sum | None:
             return _times(linear(left), factor)
         case nodes.Arithmetic(operator="*", left=nodes.Literal(value=int() as factor), right=right):
             return _times(linear(right), factor)
-        case nodes.Name() | nodes.Field() | nodes.Count() | nodes.Quantified() | Length():
+        case nodes.Name() | nodes.Field() | nodes.Count() | nodes.Quantified() | Length() | Get():
             return Sum({notation(tree): 1}) if tree.type.required.integral else None
     return None
 
@@ -257,7 +258,7 @@ def _times(total: Sum | None, factor: int) -> Sum | None:
 
 def _variables(tree: Expression) -> Iterator[Expression]:
     """Iterate over the integers that a linear expression reads."""
-    if isinstance(tree, nodes.Name | nodes.Field | nodes.Count | nodes.Quantified | Length):
+    if isinstance(tree, nodes.Name | nodes.Field | nodes.Count | nodes.Quantified | Length | Get):
         if tree.type.required.integral:
             yield tree
         return

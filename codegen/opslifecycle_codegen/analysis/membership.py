@@ -23,7 +23,11 @@ def check_membership(
     operator, right = node.ops[0], node.comparators[0]
     negated = isinstance(operator, ast.IsNot | ast.NotIn)
     if isinstance(operator, ast.In | ast.NotIn):
-        return nodes.Among(BOOL, left, _among(checker, right, left, scope), negated)
+        many = _among(checker, right, node.left, left, scope)
+        if isinstance(left, nodes.Literal) and isinstance(many, Expression) and many.type.several:
+            # A text is one of the type that is in it.
+            left = checker.check(node.left, scope, many.type.key or many.type.inner)
+        return nodes.Among(BOOL, left, many, negated)
     if isinstance(right, ast.Constant) and right.value is None:
         if not left.type.optional and left.type != NONE:
             message = f"{ast.unparse(node.left)} is never None here"
@@ -47,7 +51,7 @@ def check_membership(
 
 
 def _among(
-    checker: Checker, node: ast.expr, left: Expression, scope: Scope
+    checker: Checker, node: ast.expr, value: ast.expr, left: Expression, scope: Scope
 ) -> Expression | tuple[Expression, ...]:
     if isinstance(node, ast.List | ast.Tuple):
         items = [
@@ -68,8 +72,11 @@ def _among(
         return part_of_text(checker, node, left, right)
     of = right.type
     inner = of.inner if of.kind == "collection" or of.several else None
+    inner = of.key or inner
     if UNKNOWN in (of, left.type):
         return right
+    if inner is not None and isinstance(left, nodes.Literal):
+        left = checker.check(value, scope, inner)
     if inner is None or not fits(left.type, inner):
         raise checker.refuse(node, "wrong-type", f"{left.type} cannot be in {right.type}")
     return right

@@ -39,7 +39,7 @@ from opslifecycle_codegen.ir.program import (
     Program,
     returning,
 )
-from opslifecycle_codegen.ir.several import LIST, list_length
+from opslifecycle_codegen.ir.several import DICT, LIST, list_length
 from opslifecycle_codegen.ir.sized import length_of
 from opslifecycle_codegen.ir.times import NOW, TIME_END, tells_time
 from opslifecycle_codegen.ir.types import (
@@ -391,6 +391,6 @@ class _Finder:
 
 
 def _set(state: State, target: Expression, value: Expression) -> State:
-    if target.type.kind == LIST:
+    if target.type.kind in (LIST, DICT):
         return state.after(length_of(target), list_length(value))
     return state.after(target, value) if target.type.required.integral else state.forgetting(target)

@@ -6,15 +6,16 @@ import re
 
 from opslifecycle_codegen.analysis.refined import given_limits, integer_of, is_several
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
-from opslifecycle_codegen.ir.several import LIST, SET
+from opslifecycle_codegen.ir.several import SET
 from opslifecycle_codegen.ir.symbols import Symbols
-from opslifecycle_codegen.ir.types import SCALARS, UNKNOWN, Limits, Type
+from opslifecycle_codegen.ir.types import SCALARS, STR, UNKNOWN, Limits, Type
 from opslifecycle_codegen.source import model, type_model
 from opslifecycle_codegen.source.words import TypeName
 
-#: The greatest length of a list: a record is one value, which is written whole with each change.
+#: The greatest length of a list or a dict: a record is written whole with each change.
 ELEMENTS_MAX = 1000
 _SPELLED = re.compile(r"(list|frozenset)\s*\[\s*(\w+)\s*\]")
+_DICT = re.compile(r"(dict)\s*\[\s*(\w+)\s*,\s*(\w+)\s*\]")
 #: Kinds of types whose values a list can hold, and what messages call them.
 _HELD = "it holds integers, decimal numbers, texts, times, bytes, ids and members of closed sets"
 _ELEMENTS = ("bool", "int", "str", "datetime", "timedelta", "decimal", "bytes", "enum", "id")
@@ -40,24 +41,27 @@ class _Several:
 
     def resolve(self, name: TypeName, declared: type_model.RefinedType) -> Type:
         """Return one type; of what is wrong in it, one whose errors are reported once."""
-        spelled = _SPELLED.fullmatch(declared.type.strip())
+        text = declared.type.strip()
+        spelled = _SPELLED.fullmatch(text) or _DICT.fullmatch(text)
         if spelled is None:
             message = f"there is no type {str(declared.type)!r}"
-            hint = "a collection is list[T] or frozenset[E], with the name of a type"
+            hint = "a collection is list[T], frozenset[E] or dict[str, T], with the name of a type"
             self._diagnostics.add(declared.type.mark, "unknown-type", message, hint)
             return UNKNOWN
-        kind, word = spelled.groups()
-        inner = self._element(word, declared)
-        known = ("max_length",) if kind == LIST else ()
-        for key, value in given_limits(declared).items():
-            if key not in known:
-                message = f"a {kind} has no {key}"
+        kind, *keys, word = spelled.groups()
+        inner = self._element(kind, word, declared)
+        key = self._key(keys[0], declared) if keys else None
+        known = () if kind == SET else ("max_length",)
+        for limit, value in given_limits(declared).items():
+            if limit not in known:
+                message = f"a {kind} has no {limit}"
                 hint = f"it has {known[0]}" if known else "it has at most the members of its enum"
                 self._diagnostics.add(value.mark, "unknown-key", message, hint)
-        if inner is None:
+        if inner is None or key == UNKNOWN:
             return UNKNOWN
-        if kind == LIST:
-            return Type(LIST, str(name), inner, Limits(max_length=self._length(name, declared)))
+        if kind != SET:
+            limits = Limits(max_length=self._length(name, declared))
+            return Type(kind, str(name), inner, limits, key)
         if inner.kind != "enum":
             message = f"a frozenset has members of a closed set, and {word} is none"
             hint = f"write list[{word}], or declare {word} under `enums`"
@@ -65,20 +69,30 @@ class _Several:
             return UNKNOWN
         return Type(SET, str(name), inner, Limits(max_length=self._members(inner.name)))
 
-    def _element(self, word: str, declared: type_model.RefinedType) -> Type | None:
+    def _element(self, kind: str, word: str, declared: type_model.RefinedType) -> Type | None:
         found = SCALARS.get(word) or self._symbols.type_named(word)
         if found is None:
             message = f"there is no type {word!r}"
             hint = nearest(word, [*SCALARS, *self._symbols.type_names()])
             rule = "unknown-type"
             if word in {*map(str, (*self._machine.values, *self._machine.types))}:
-                rule, message, hint = "wrong-type", f"a list cannot hold a {word}", _HELD
+                rule, message, hint = "wrong-type", f"a {kind} cannot hold a {word}", _HELD
             self._diagnostics.add(declared.type.mark, rule, message, hint)
         elif found.kind not in _ELEMENTS:
-            message = f"a list cannot hold a {found.kind}"
+            message = f"a {kind} cannot hold a {found.kind}"
             self._diagnostics.add(declared.type.mark, "wrong-type", message, _HELD)
             return None
         return found
+
+    def _key(self, word: str, declared: type_model.RefinedType) -> Type:
+        """Return the type of the keys of a dict: a text, as in JSON."""
+        found = SCALARS.get(word) or self._symbols.type_named(word)
+        if found is not None and found.kind == STR.kind:
+            return found
+        message = f"the keys of a dict are texts, and {word} is none"
+        hint = "write `str`, or the name of a `str` with a pattern or a length"
+        self._diagnostics.add(declared.type.mark, "wrong-type", message, hint)
+        return UNKNOWN
 
     def _length(self, name: TypeName, declared: type_model.RefinedType) -> int:
         if declared.max_length is None:

@@ -9,7 +9,7 @@ from attrs import evolve, frozen
 from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression, negation
 from opslifecycle_codegen.ir.notation import notation
-from opslifecycle_codegen.ir.several import LIST, Items, list_length
+from opslifecycle_codegen.ir.several import DICT, LIST, Items, Put, Without, list_length
 from opslifecycle_codegen.ir.symbols import Symbols
 from opslifecycle_codegen.ir.types import BOOL, DATETIME, FLOAT, INT, NONE, Limits, Type
 
@@ -57,6 +57,11 @@ def _stored(tree: Expression, wanted: Type, place: str, symbols: Symbols) -> Ite
             # The result is one of them, which may be an integer.
             for operand in operands:
                 yield from _stored(operand, wanted, place, symbols)
+        case Put() | Without() if wanted.required.inner is not None:
+            for node in nodes.nodes_of(tree):
+                if isinstance(node, Put):
+                    yield from _stored(node.value, wanted.required.inner, place, symbols)
+            yield from _long(tree, wanted, place)
         case Items(elements=elements) if wanted.required.inner is not None:
             for element in elements:
                 yield from _stored(element, wanted.required.inner, place, symbols)
@@ -81,9 +86,9 @@ def _some(tree: Expression) -> tuple[Expression, ...]:
 
 
 def _long(tree: Expression, wanted: Type, place: str) -> Iterator[Made]:
-    """Yield the length of a list, which has to be one that the type allows."""
+    """Yield the length of a list or a dict, which has to be one that the type allows."""
     type = wanted.required
-    if type.kind == LIST and type.limits is not None:
+    if type.kind in (LIST, DICT) and type.limits is not None:
         limits = Limits(0, type.limits.max_length)
         yield Made(f"len({place})", list_length(tree), Type("int", limits=limits), _some(tree))
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 
-from opslifecycle_codegen.ir.several import LIST
+from opslifecycle_codegen.ir.several import SET
 from opslifecycle_codegen.ir.types import Limits, Type
 
 _SPELLED = re.compile(r"(\w+)(?:\((.*)\))?", re.DOTALL)
 #: A list, whose elements may have any spelling. Sets differ by their elements alone.
 _SEVERAL = re.compile(r"list of at most (\d+): (.*)", re.DOTALL)
+#: A dict; the spelling of its keys is a JSON text.
+_DICT = re.compile(r'dict of at most (\d+) by ("(?:[^"\\]|\\.)*"): (.*)', re.DOTALL)
 _LIMIT = re.compile(r"(\w+)=(-?\d+)")
 #: Behind the type of a field that data may leave out, because it has a default.
 ABSENT = " | absent"
@@ -20,9 +23,10 @@ def spelled(type: Type) -> str:
     if type.optional:
         return f"{spelled(type.required)} | None"
     if type.several and type.inner is not None:
-        limits = type.limits if type.kind == LIST else None
+        limits = type.limits if type.kind != SET else None
         most = f" of at most {limits.max_length}" if limits is not None else ""
-        return f"{type.kind}{most}: {spelled(type.inner)}"
+        keys = f" by {json.dumps(spelled(type.key))}" if type.key is not None else ""
+        return f"{type.kind}{most}{keys}: {spelled(type.inner)}"
     if type.limits is None:
         return str(type)
     limits = type.limits
@@ -39,7 +43,8 @@ def bare(type: Type) -> str:
     if type.optional:
         return f"{bare(type.required)} | None"
     if type.several and type.inner is not None:
-        return f"{type.kind}[{bare(type.inner)}]"
+        key = f"{bare(type.key)}, " if type.key is not None else ""
+        return f"{type.kind}[{key}{bare(type.inner)}]"
     return type.kind if type.limits is not None else str(type)
 
 
@@ -52,6 +57,11 @@ def widens(old: str, new: str) -> bool:
     if several[0] is not None and several[1] is not None:
         (length, inner), (longer, wider) = (each.groups() for each in several if each is not None)
         return int(length) <= int(longer) and widens(inner, wider)
+    dicts = [_DICT.fullmatch(each) for each in (old, new)]
+    if dicts[0] is not None and dicts[1] is not None:
+        (length, key, inner), (longer, wide, wider) = (each.groups() for each in dicts if each)
+        holds = widens(json.loads(key), json.loads(wide)) and widens(inner, wider)
+        return int(length) <= int(longer) and holds
     before, after = _read(old), _read(new)
     if before is None or after is None or before.kind != after.kind:
         return old == new

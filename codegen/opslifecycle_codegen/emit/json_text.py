@@ -12,9 +12,9 @@ from attrs import frozen
 
 from opslifecycle_codegen.emit import layout
 from opslifecycle_codegen.emit.code import Code
-from opslifecycle_codegen.ir.several import LIST, SET
+from opslifecycle_codegen.ir.several import DICT, LIST, SET
 from opslifecycle_codegen.ir.symbols import FieldInfo, RecordInfo, Symbols, UnionInfo, snake
-from opslifecycle_codegen.ir.types import Type
+from opslifecycle_codegen.ir.types import BOOL, Type
 
 #: Pieces of one f-string in single quotes, with braces doubled.
 Fragments = list[str]
@@ -86,6 +86,8 @@ class JsonTexts:
             symbols = self._symbols
             if type.kind == LIST and type.inner is not None:
                 body = self._list(type.inner)
+            elif type.kind == DICT and type.inner is not None:
+                body = self._dict(type.inner)
             elif type.name in symbols.unions:
                 body = self._union(symbols.unions[type.name])
             else:
@@ -100,6 +102,16 @@ class JsonTexts:
         many = layout.comprehension('",".join', each, [Code("value", prefix="for each in ")])
         lines = layout.statement("inside = ", many, "", indent=4, width=self._width)
         return [*lines, '    return f"[{inside}]"']
+
+    def _dict(self, value: Type) -> list[str]:
+        text = f"{{_rt.json_text(key)}}:{''.join(self.of('each', value))}"
+        # A formatter prefers double quotes outside, where those inside are code alone.
+        literal = f'f"{text.replace(chr(34), chr(39))}"' if value == BOOL else _literal(text)
+        item = layout.literal(literal)
+        items = [Code("value.items()", prefix="for key, each in ")]
+        many = layout.comprehension('",".join', item, items)
+        lines = layout.statement("inside = ", many, "", indent=4, width=self._width)
+        return [*lines, '    return f"{{{inside}}}"']
 
     def _union(self, union: UnionInfo) -> list[str]:
         lines: list[str] = []
@@ -213,4 +225,4 @@ def _literal(text: str) -> str:
     """Return a piece as a string literal, an f-string if it has replacement fields."""
     if "{" not in text.replace("{{", ""):
         return layout.quoted(text.replace("{{", "{").replace("}}", "}"))
-    return f"f'{text}'"
+    return f"f'{text}'" if '"' in text else f'f"{text}"'

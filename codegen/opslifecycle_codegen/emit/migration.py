@@ -214,5 +214,8 @@ class MigrationLowering:
 def _json_code(value: AddedValue) -> str:
     if isinstance(value, list):
         return f"[{', '.join(map(_json_code, value))}]"
+    if isinstance(value, dict):
+        items = (f"{layout.quoted(key)}: {_json_code(each)}" for key, each in value.items())
+        return f"{{{', '.join(items)}}}"
     # Without the sign of a positive exponent, as formatters leave it.
     return layout.quoted(value) if isinstance(value, str) else repr(value).replace("e+", "e")

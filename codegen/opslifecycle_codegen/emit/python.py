@@ -19,6 +19,7 @@ from opslifecycle_codegen.ir.types import (
     BARRIER,
     BOOL,
     DATETIME,
+    NONE,
     REGISTRY,
     TIMEDELTA,
     decimal_notation,
@@ -113,6 +114,10 @@ class Printer:
                 return branches[0] if branches[0] == branches[2] else layout.conditional(*branches)
             case expr.Construct(variant=variant, arguments=arguments):
                 return layout.called(variant, [self.code(each) for each in arguments])
+            case several.Items(type=type, elements=()) if type.required.kind == several.DICT:
+                return Code("_rt.FrozenDict()")
+            case several.Put() | several.Without() | several.Get():
+                return self._of_dict(tree)
             case several.Items() | several.Joined():
                 return self._several(tree)
             case sized.Length() | sized.HasAffix():
@@ -170,6 +175,24 @@ class Printer:
             )
         ]
         return layout.called("", spread)
+
+    def _of_dict(self, tree: several.Put | several.Without | several.Get) -> Code:
+        if isinstance(tree, several.Put):
+            first, items = several.puts_of(tree)
+            pairs = [layout.behind(f"{self.code(k).text}: ", self.code(v)) for k, v in items]
+            inside = layout.set_of(pairs)
+            if isinstance(first, several.Items):
+                return layout.called("_rt.FrozenDict", [inside])
+            return chain(SUM, (self.code(first).at(ATOM), evolve(inside, prefix="| ")))
+        base = self.code(tree.base).at(ATOM).text
+        if isinstance(tree, several.Without):
+            return layout.called(f"{base}.without", [self.code(tree.key)])
+        if tree.default is not None:
+            return layout.called(f"{base}.get", [self.code(tree.key), self.code(tree.default)])
+        if tree.type.optional or tree.type == NONE:
+            return layout.called(f"{base}.get", [self.code(tree.key)])
+        # A test has made sure that it is there, which type checkers do not know of a call.
+        return Code(f"{base}[{self.code(tree.key).text}]")
 
     def _sized(self, tree: sized.Length | sized.HasAffix) -> Code:
         if isinstance(tree, sized.Length):

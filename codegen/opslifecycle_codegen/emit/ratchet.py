@@ -11,7 +11,7 @@ from opslifecycle_codegen.ir.naming import command_method, setting
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.public_names import PublicNames
 from opslifecycle_codegen.ir.sampled import Sampled
-from opslifecycle_codegen.ir.several import SET
+from opslifecycle_codegen.ir.several import DICT, SET
 from opslifecycle_codegen.ir.symbols import Symbols
 from opslifecycle_codegen.ir.types import Type, decimal_notation
 
@@ -86,6 +86,9 @@ def sample(type: Type, symbols: Symbols) -> Code:
         return Code(f'_dec.Decimal("{decimal_notation(min(max(1, least), most), type.places)}")')
     if type.several and type.inner is not None:
         one = [sample(type.inner, symbols)]
+        if type.kind == DICT and type.key is not None:
+            item = layout.behind(f"{sample(type.key, symbols).text}: ", one[0])
+            return layout.called("_rt.FrozenDict", [layout.set_of([item])])
         if type.kind == SET:
             return layout.called("frozenset", [layout.set_of(one)])
         return layout.called("", one)

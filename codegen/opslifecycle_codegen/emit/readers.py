@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from opslifecycle_codegen.emit import layout
 from opslifecycle_codegen.emit.code import Code
-from opslifecycle_codegen.ir.several import LIST, SET
+from opslifecycle_codegen.ir.several import DICT, LIST, SET
 from opslifecycle_codegen.ir.types import INT, Type
 
 
@@ -30,6 +30,12 @@ def reader(type: Type) -> tuple[str, list[Code]]:
         each = layout.called(function, [Code("each"), *arguments])
         limit = Code(str(required.limits.max_length))
         return f"_rt.{optional}tuple_from", [limit, layout.behind("lambda each: ", each)]
+    if required.kind == DICT and required.inner is not None and required.key is not None:
+        assert required.limits is not None
+        parts = [("key", required.key), ("each", required.inner)]
+        functions = [layout.behind(f"lambda {name}: ", read(name, part)) for name, part in parts]
+        limit = Code(str(required.limits.max_length))
+        return f"_rt.{optional}dict_from", [limit, *functions]
     if required.kind in ("datetime", "timedelta"):
         return f"_rt.{optional}{required.kind}_from", []
     if required == INT:

@@ -11,7 +11,7 @@ from opslifecycle_codegen.emit.annotations import annotation
 from opslifecycle_codegen.emit.code import SUM, Code
 from opslifecycle_codegen.emit.python import Printer, constant
 from opslifecycle_codegen.ir.program import Program
-from opslifecycle_codegen.ir.several import LIST, SET
+from opslifecycle_codegen.ir.several import DICT, LIST, SET
 from opslifecycle_codegen.ir.symbols import (
     EnumInfo,
     FieldInfo,
@@ -269,6 +269,11 @@ def _check_of(label: str, code: str, type: Type) -> str:
         one = _check_of("field", "each", type.inner)
         each = f"lambda field, each: {one}"
         return f"_rt.check_tuple({label}, {code}, {type.limits.max_length}, {each})"
+    if type.kind == DICT and type.inner is not None and type.key is not None:
+        assert type.limits is not None
+        key = f"lambda field, key: {_check_of('field', 'key', type.key)}"
+        each = f"lambda field, each: {_check_of('field', 'each', type.inner)}"
+        return f"_rt.check_dict({label}, {code}, {type.limits.max_length}, {key}, {each})"
     if type.kind == "bytes":
         assert type.limits is not None
         return f"_rt.check_bytes({label}, {code}, {type.limits.max_length})"

@@ -6,7 +6,7 @@ from attrs import Factory, frozen
 
 #: The value of a field that older data lacks.
 JsonScalar = str | int | float | None
-AddedValue = JsonScalar | list[JsonScalar]
+AddedValue = JsonScalar | list[JsonScalar] | dict[str, JsonScalar]
 #: The parts that are not types: fields of a record, fields of the registry, names of classes.
 RECORD, REGISTRY, TYPES = "fields", "registry", "types"
 

@@ -14,7 +14,7 @@ _CHOICE, _OR, _AND, _NOT, _TEST, _SUM, _PRODUCT, _SIGN, _ATOM = range(9)
 _FIRMNESS: dict[type[Expression], int] = {
     expr.Conditional: _CHOICE, expr.Or: _OR, expr.And: _AND, expr.Not: _NOT, expr.Compare: _TEST,
     expr.Among: _TEST, expr.IsNone: _TEST, expr.IsVariant: _TEST, expr.IsMember: _TEST,
-    expr.Negative: _SIGN, several.Joined: _SUM,
+    expr.Negative: _SIGN, several.Joined: _SUM, several.Put: _SUM,
 }  # fmt: skip
 #: A set without members.
 _EMPTY = "frozenset()"
@@ -61,8 +61,10 @@ def notation(tree: Expression) -> str:
             return f"{variant}({_listed(arguments)})"
         case several.Items(type=type, elements=elements):
             brackets = "[]" if type.required.kind == several.LIST else "{}"
-            inside = _listed(elements)
-            return f"{brackets[0]}{inside}{brackets[1]}" if inside or brackets == "[]" else _EMPTY
+            is_set, inside = type.required.kind == several.SET, _listed(elements)
+            return f"{brackets[0]}{inside}{brackets[1]}" if inside or not is_set else _EMPTY
+        case several.Put() | several.Without() | several.Get():
+            return _of_dict(tree)
         case several.Joined(operator=operator, left=left, right=right):
             return f"{_within(left, _SUM)} {operator} {_within(right, _PRODUCT)}"
         case sized.Length(value=value):
@@ -76,6 +78,18 @@ def notation(tree: Expression) -> str:
         case expr.Quantified(function=function, element=element, loops=loops):
             return f"{function}({notation(element)} {' '.join(map(_loop, loops))})"
     return _test(tree)
+
+
+def _of_dict(tree: several.Put | several.Without | several.Get) -> str:
+    if isinstance(tree, several.Put):
+        base, items = several.puts_of(tree)
+        inside = ", ".join(f"{notation(key)}: {notation(value)}" for key, value in items)
+        is_new = isinstance(base, several.Items) and not base.elements
+        return f"{{{inside}}}" if is_new else f"{_within(base, _SUM)} | {{{inside}}}"
+    if isinstance(tree, several.Without):
+        return f"without({notation(tree.base)}, {notation(tree.key)})"
+    given = (tree.key,) if tree.default is None else (tree.key, tree.default)
+    return f"{_within(tree.base)}.get({_listed(given)})"
 
 
 def _test(tree: Expression) -> str:

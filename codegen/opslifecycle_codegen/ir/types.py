@@ -31,20 +31,23 @@ class Type:
     """A type: its kind, its name, and its inner type.
 
     Kinds with a name: id, enum, record, union, variant, foreign, class. With an inner type:
-    optional, collection, counts (a count for each member of an enum), list, frozenset. Others have
-    neither; a declared type gives one of them a name and limits.
+    optional, collection, counts (a count for each member of an enum), list, frozenset, dict (with
+    the type of its keys, too). Others have neither; a declared type gives one of them a name and
+    limits.
     """
 
     kind: str
     name: str = ""
     inner: Type | None = None
     limits: Limits | None = None
+    #: The type of the keys of a dict.
+    key: Type | None = None
 
     def __str__(self) -> str:
         if self.kind == "optional":
             return f"{self.inner} | None"
         if self.several:
-            return self.name or f"{self.kind}[{self.inner}]"
+            return self.name or self._spelled
         if self.inner is not None:
             return f"{self.kind} of {self.inner}"
         if self.kind == "decimal" and not self.name:
@@ -65,14 +68,20 @@ class Type:
         if self.kind == "bytes":
             return f"at most {self.limits.max_length} bytes"
         if self.several:
-            longest = f" of at most {self.limits.max_length}" if self.kind == "list" else ""
-            return f"{self.kind}[{self.inner}]{longest}"
+            has_length = self.kind != "frozenset"
+            longest = f" of at most {self.limits.max_length}" if has_length else ""
+            return f"{self._spelled}{longest}"
         limits, parts = self.limits, [self.kind]
         if limits.max_length is not None:
             parts.append(f"of at most {limits.max_length} characters")
         if limits.pattern:
             parts.append(f"that matches {limits.pattern}")
         return " ".join(parts)
+
+    @property
+    def _spelled(self) -> str:
+        key = f"{self.key}, " if self.key is not None else ""
+        return f"{self.kind}[{key}{self.inner}]"
 
     @property
     def optional(self) -> bool:
@@ -91,13 +100,15 @@ class Type:
             return f"{self.required.python} | None"
         if self.several and self.inner is not None:
             of = self.inner.python
+            if self.kind == "dict":
+                return f"_rt.FrozenDict[{of}]"
             return f"tuple[{of}, ...]" if self.kind == "list" else f"frozenset[{of}]"
         return _PYTHON.get(self.kind, self.name)
 
     @property
     def several(self) -> bool:
         """Whether values are collections that a machine declares."""
-        return self.kind in ("list", "frozenset")
+        return self.kind in ("list", "frozenset", "dict")
 
     @property
     def numeric(self) -> bool:
@@ -220,7 +231,7 @@ def fits(given: Type, wanted: Type) -> bool:
         return given.places == wanted.places
     if given.several and given.kind == wanted.kind:
         # That a list is not too long is shown by the lengths of its parts, or by a guard.
-        return given.inner == wanted.inner
+        return (given.inner, given.key) == (wanted.inner, wanted.key)
     if wanted == FLOAT:
         return given.kind == "int"
     if wanted == STR:
@@ -241,7 +252,8 @@ def join(one: Type, other: Type) -> Type | None:
         return optional(computed) if one.optional or other.optional else computed
     if bare.several and bare.kind == others.kind and bare != others:
         # The length of either side may be greater than the other type allows.
-        joined = Type(bare.kind, inner=bare.inner) if bare.inner == others.inner else None
+        same = (bare.inner, bare.key) == (others.inner, others.key)
+        joined = Type(bare.kind, inner=bare.inner, key=bare.key) if same else None
         return optional(joined) if joined and (one.optional or other.optional) else joined
     if fits(one, other):
         return other

@@ -8,7 +8,8 @@ from attrs import frozen
 
 from opslifecycle_codegen.ir.expr import Expression
 from opslifecycle_codegen.ir.program import Command, Program, tested_ways
-from opslifecycle_codegen.modelcheck.evaluate import Evaluator, Function, Names
+from opslifecycle_codegen.modelcheck.evaluate import Evaluator
+from opslifecycle_codegen.modelcheck.functions import Function, Names
 from opslifecycle_codegen.modelcheck.guards import Clauses, Guard, Step, Update
 from opslifecycle_codegen.modelcheck.state import Draft, Fields
 from opslifecycle_codegen.modelcheck.terminal_effects import TerminalEffects

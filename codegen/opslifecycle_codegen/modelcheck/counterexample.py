@@ -12,7 +12,7 @@ from opslifecycle_codegen.analysis.scenario_rules import (
 )
 from opslifecycle_codegen.ir.program import TIMER_PREFIX, Program
 from opslifecycle_codegen.ir.public_names import public_names
-from opslifecycle_codegen.ir.several import SET, element_of
+from opslifecycle_codegen.ir.several import DICT, SET, element_of
 from opslifecycle_codegen.ir.types import INT, Type, decimal_notation
 from opslifecycle_codegen.modelcheck.search import Violation
 from opslifecycle_codegen.modelcheck.state import Call, Several, State, Value
@@ -110,10 +110,13 @@ def source_of_test(violation: Violation, module: str) -> str | None:
         *program.create.params.values(),
         *(t for a in program.actions for t in a.params.values()),
     )
+    has_dict = any(each.required.kind == DICT for each in types)
     if any(element_of(each).kind == "decimal" for each in types):
         lines.insert(0, "from decimal import Decimal")
+    used = [name for name, is_used in (("FrozenDict", has_dict), ("MemoryStore", store)) if is_used]
+    if used:
+        lines.insert(0, f"from opslifecycle import {', '.join(used)}")
     if store:
-        lines.insert(0, "from opslifecycle import MemoryStore")
         making = making.replace("MemoryStore()", "store")
     lines += ["", f"def test_{violation.property}() -> None:"]
     lines += [f"    {id} = {names.id}.new()" for id in ids]
@@ -164,6 +167,14 @@ def python_of(program: Program, type: Type, value: Value) -> str:
         return f"{inner.name}.new()"
     if inner.kind == "enum":
         return f"{inner.name}.{value.upper()}"
+    if inner.kind == DICT and inner.inner is not None and inner.key is not None:
+        key, of = inner.key, inner.inner
+        items = (
+            f"{python_of(program, key, name)}: {python_of(program, of, each)}"
+            for name, each in value
+        )
+        inside = ", ".join(items)
+        return f"FrozenDict({{{inside}}})" if inside else "FrozenDict()"
     if inner.several and inner.inner is not None:
         of = inner.inner
         inside = ", ".join(python_of(program, of, each) for each in value)

@@ -7,48 +7,41 @@ from __future__ import annotations
 
 import itertools
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from attrs import frozen
 
 from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression, Root, nodes_of
 from opslifecycle_codegen.ir.program import Program
-from opslifecycle_codegen.ir.several import SET, Items, Joined, element_of
+from opslifecycle_codegen.ir.several import (
+    DICT,
+    SET,
+    Get,
+    Items,
+    Joined,
+    Put,
+    Without,
+    element_of,
+)
 from opslifecycle_codegen.ir.sized import HasAffix, Length
 from opslifecycle_codegen.ir.times import NOW
 from opslifecycle_codegen.ir.types import ENTITY, Type
+from opslifecycle_codegen.modelcheck.functions import (
+    ARITHMETIC,
+    COMPARISONS,
+    FUNCTIONS,
+    Function,
+    Names,
+    Setting,
+    conjunction,
+    constructed,
+    disjunction,
+    is_one_of,
+)
 from opslifecycle_codegen.modelcheck.layouts import Layouts
-from opslifecycle_codegen.modelcheck.several import listed, set_of
+from opslifecycle_codegen.modelcheck.several import items_of, listed, of_dict, set_of
 from opslifecycle_codegen.modelcheck.state import Value
-
-Names = dict[str, Value]
-Function = Callable[[Names], Value]
-#: A field that a constructor sets: its index, the names of all fields, and its value by theirs.
-_Setting = tuple[int, tuple[str, ...], Function]
-
-_COMPARISONS: dict[str, Callable[[Value, Value], bool]] = {
-    "==": operator.eq,
-    "!=": operator.ne,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
-_ARITHMETIC: dict[str, Callable[[Value, Value], Value]] = {
-    "+": operator.add,
-    "-": operator.sub,
-    "*": operator.mul,
-    "//": operator.floordiv,
-    "%": operator.mod,
-}
-_FUNCTIONS: dict[str, Callable[[Iterator[Value]], Value]] = {
-    "all": all,
-    "any": any,
-    "count": lambda values: sum(1 for _ in values),
-    "distinct": lambda values: _distinct(list(values)),
-    "first": lambda values: next(values, None),
-}
 
 
 @frozen
@@ -77,7 +70,7 @@ class Evaluator:
         #: Fields of values that an expression reads: (type, field); and their index in a record.
         self.looked_at: set[tuple[str, str]] = set()
         self.looked_at_in_records: set[tuple[str, str]] = set()
-        self._settings: dict[str, list[_Setting]] = {}
+        self._settings: dict[str, list[Setting]] = {}
         #: Names whose values are inspected, not only passed on.
         self.names_looked_at: set[str] = set()
         #: Names and fields whose texts or ids are compared with others.
@@ -87,6 +80,9 @@ class Evaluator:
         #: Texts of which rules test parts; and the literals that texts are tested to end with.
         self.characters: set[str | tuple[str, str]] = set()
         self.endings: set[object] = set()
+        #: The keys of dicts that rules name, and what else is a key.
+        self.keys: set[str] = set()
+        self.key_sources: set[str | tuple[str, str]] = set()
         #: Closed sets of which an expression names a member, or reads a property.
         self.told_apart: set[str] = set()
         #: The value whose derived field is compiled: its fields are names there.
@@ -140,7 +136,7 @@ class Evaluator:
                 return Term(lambda names: choose(part(names) for part in parts))
             case nodes.Arithmetic(operator=sign, left=left, right=right):
                 one, other = self._of(left), self._of(right)
-                apply = _ARITHMETIC[sign]
+                apply = ARITHMETIC[sign]
                 return Term(lambda names: apply(one(names), other(names)))
             case nodes.Negative(operand=operand):
                 of = self._of(operand)
@@ -152,10 +148,15 @@ class Evaluator:
                 return Term(lambda names: len(of(names)))
             case Items() | Joined():
                 return self._several(tree)
+            case Put(base=base, key=key) | Without(base=base, key=key) | Get(base=base, key=key):
+                more = [tree.value] if isinstance(tree, Put) else []
+                more += [tree.default] if isinstance(tree, Get) and tree.default else []
+                functions = (*self._keyed(key, base), *self._all(more))
+                return Term(of_dict(tree, (functions[1], functions[0], *functions[2:])))
             case nodes.Holder(found=found) | nodes.IsLive(found=found):
                 return self._term(found)
             case nodes.Quantified(function=function, element=element, loops=loops):
-                values, counted = self._values(element, loops), _FUNCTIONS[function]
+                values, counted = self._values(element, loops), FUNCTIONS[function]
                 return Term(lambda names: counted(values(names)))
         return self._test(tree)
 
@@ -218,9 +219,9 @@ class Evaluator:
     def _test(self, tree: Expression) -> Term:
         match tree:
             case nodes.And(operands=operands):
-                return Term(_conjunction(self._all(operands)))
+                return Term(conjunction(self._all(operands)))
             case nodes.Or(operands=operands):
-                return Term(_disjunction(self._all(operands)))
+                return Term(disjunction(self._all(operands)))
             case nodes.Not(operand=operand):
                 of = self._of(operand)
                 return Term(lambda names: not of(names))
@@ -234,7 +235,7 @@ class Evaluator:
                 return Term(lambda names: (of(names) == word(names)) is not negated)
             case nodes.IsVariant(value=value, variant=variant, negated=negated):
                 of, variants = self._of(value), self._layouts.variants(variant)
-                return Term(lambda names: _is_one_of(of(names), variants) is not negated)
+                return Term(lambda names: is_one_of(of(names), variants) is not negated)
             case HasAffix(text=text, method=method, affix=affix):
                 of, _ = self._noted(text, affix)
                 self._note_characters(text, affix, is_end=method == "endswith")
@@ -258,6 +259,16 @@ class Evaluator:
                 self.literals.setdefault(term.source, set()).update(texts)
         return [term.of for term in terms]
 
+    def _keyed(self, key: Expression, many: Expression) -> list[Function]:
+        """Return the functions of a key and of a dict; every key may meet every other."""
+        term = self._term(key)
+        if isinstance(key, nodes.Literal):
+            self.keys.add(str(key.value))
+        else:
+            self.compared.add(term.source)
+            self.key_sources.add(term.source)
+        return [term.of, self._of(many)]
+
     def _note_characters(self, text: Expression, part: Expression, *, is_end: bool = False) -> None:
         self.characters |= {self._term(each).source for each in (text, part)} - {""}
         if is_end and isinstance(part, nodes.Literal):
@@ -267,11 +278,11 @@ class Evaluator:
         functions = self._noted(*tree.operands)
         if len(functions) == 2:
             left, right = functions
-            compare = _COMPARISONS[tree.operators[0]]
+            compare = COMPARISONS[tree.operators[0]]
             return Term(lambda names: compare(left(names), right(names)))
         sides = itertools.pairwise(functions)
         tests = [
-            (one, _COMPARISONS[sign], other)
+            (one, COMPARISONS[sign], other)
             for sign, (one, other) in zip(tree.operators, sides, strict=True)
         ]
         return Term(
@@ -281,6 +292,11 @@ class Evaluator:
     def _among(
         self, value: Expression, many: Expression | tuple[Expression, ...], *, negated: bool
     ) -> Term:
+        if isinstance(many, Expression) and many.type.kind == DICT:
+            of, among = self._keyed(value, many)
+            return Term(
+                lambda names: any(key == of(names) for key, _ in among(names)) is not negated
+            )
         if isinstance(many, Expression):
             of, among = self._noted(value, many)
             if many.type.kind == "str":
@@ -298,17 +314,20 @@ class Evaluator:
                 self._note_names(argument)
         made, set_by_it = self._all(tree.arguments), self._set_by_constructor(variant)
         return Term(
-            lambda names: (variant, *_constructed([each(names) for each in made], set_by_it))
+            lambda names: (variant, *constructed([each(names) for each in made], set_by_it))
         )
 
     def _several(self, tree: Items | Joined) -> Term:
         parts = self._all(tree.elements if isinstance(tree, Items) else (tree.left, tree.right))
+        if tree.type.kind == DICT:
+            nothing = items_of({})
+            return Term(lambda names: nothing)
         if tree.type.kind != SET:
             return Term(listed(tree, parts))
         members = self._layouts.members(element_of(tree.type).name)
         return Term(set_of(tree, members, parts))
 
-    def _set_by_constructor(self, record: str) -> list[_Setting]:
+    def _set_by_constructor(self, record: str) -> list[Setting]:
         """Return the fields that a constructor always sets itself."""
         if record not in self._settings:
             # Stored before it is complete: such a field may have the type that contains it.
@@ -329,7 +348,7 @@ class Evaluator:
             many: Function = lambda names: members  # noqa: E731
         else:
             many = self._of(loop.many)
-        passes = _conjunction(self._all(loop.tests))
+        passes = conjunction(self._all(loop.tests))
         if rest:
             below = self._values(element, rest)
 
@@ -354,38 +373,3 @@ class Evaluator:
 def _declared(type: Type) -> Type:
     """Return the declared type of a value: the union of a variant."""
     return type.inner if type.kind == "variant" and type.inner is not None else type
-
-
-# A search evaluates these millions of times, and Python's `and` is quicker than `all`.
-
-
-def _conjunction(parts: tuple[Function, ...]) -> Function:
-    if not parts:
-        return lambda names: True
-    if len(parts) == 1:
-        return parts[0]
-    half = len(parts) // 2
-    one, other = _conjunction(parts[:half]), _conjunction(parts[half:])
-    return lambda names: one(names) and other(names)
-
-
-def _disjunction(parts: tuple[Function, ...]) -> Function:
-    if len(parts) == 1:
-        return parts[0]
-    half = len(parts) // 2
-    one, other = _disjunction(parts[:half]), _disjunction(parts[half:])
-    return lambda names: one(names) or other(names)
-
-
-def _constructed(fields: list[Value], set_by_it: list[_Setting]) -> list[Value]:
-    for place, names, function in set_by_it:
-        fields[place] = function(dict(zip(names, fields, strict=True)))
-    return fields
-
-
-def _is_one_of(value: Value, variants: frozenset[str]) -> bool:
-    return value is not None and value[0] in variants
-
-
-def _distinct(values: list[Value]) -> bool:
-    return len(set(values)) == len(values)

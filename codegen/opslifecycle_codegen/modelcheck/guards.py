@@ -9,7 +9,8 @@ from attrs import frozen
 
 from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.program import Assignment, Check, EndStep, Program
-from opslifecycle_codegen.modelcheck.evaluate import Evaluator, Function, Names
+from opslifecycle_codegen.modelcheck.evaluate import Evaluator
+from opslifecycle_codegen.modelcheck.functions import Function, Names
 from opslifecycle_codegen.modelcheck.state import Refusal
 
 

@@ -12,7 +12,8 @@ from opslifecycle_codegen.analysis.scenario_rules import CRASH_DISCARDING
 from opslifecycle_codegen.ir.program import Choice, Command, Program, returning
 from opslifecycle_codegen.ir.times import NOW
 from opslifecycle_codegen.modelcheck.acting import Acting, Action
-from opslifecycle_codegen.modelcheck.evaluate import Evaluator, Function, Names
+from opslifecycle_codegen.modelcheck.evaluate import Evaluator
+from opslifecycle_codegen.modelcheck.functions import Function, Names
 from opslifecycle_codegen.modelcheck.guards import (
     Clauses,
     Guard,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from opslifecycle_codegen.modelcheck.evaluate import Names
+from opslifecycle_codegen.modelcheck.functions import Names
 from opslifecycle_codegen.modelcheck.interpreter import Interpreter
 from opslifecycle_codegen.modelcheck.state import Fields, State
 

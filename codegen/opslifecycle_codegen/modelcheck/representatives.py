@@ -13,8 +13,8 @@ from opslifecycle_codegen.analysis.counters import every_update
 from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression, nodes_of
 from opslifecycle_codegen.ir.program import Check, Command, Program
-from opslifecycle_codegen.ir.several import Joined, element_of
-from opslifecycle_codegen.ir.sized import Length, sized_sources
+from opslifecycle_codegen.ir.several import Joined, element_of, sized_sources
+from opslifecycle_codegen.ir.sized import Length
 from opslifecycle_codegen.ir.types import ENTITY, Type
 
 #: The source of a number: the name of a parameter, or a type and the name of its field.

@@ -12,9 +12,10 @@ from opslifecycle_codegen.ir.initial_values import Origin, starts_of
 from opslifecycle_codegen.ir.moments import microseconds_of
 from opslifecycle_codegen.ir.program import Command, Program
 from opslifecycle_codegen.ir.sampled import Sampled
+from opslifecycle_codegen.ir.several import DICT
 from opslifecycle_codegen.ir.types import DATETIME, TIMEDELTA, Type
 from opslifecycle_codegen.modelcheck.interpreter import Interpreter
-from opslifecycle_codegen.modelcheck.state import Arguments, Call, Fields, Several, Value
+from opslifecycle_codegen.modelcheck.state import Arguments, Call, Fields, Items, Several, Value
 
 _SAMPLE_TIME = microseconds_of(datetime.datetime(2026, 1, 31, tzinfo=datetime.UTC))
 _SAMPLE_DURATION = 86_400_000_000
@@ -146,6 +147,8 @@ class _Samples:
         if type.integral:
             least, most = type.range
             return min(max(1, least), most)
+        if type.kind == DICT and type.key is not None and type.inner is not None:
+            return Items([(self.of(type.key), self.of(type.inner))])
         if type.several and type.inner is not None:
             return Several([self.of(type.inner)])
         if type.kind in ("str", "bytes"):

@@ -17,7 +17,7 @@ from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression
 from opslifecycle_codegen.ir.feeds import feeds_transitions
 from opslifecycle_codegen.ir.program import Bulk, Choice, Command, Program
-from opslifecycle_codegen.ir.several import LIST
+from opslifecycle_codegen.ir.several import DICT, LIST, element_of
 from opslifecycle_codegen.ir.times import command_reads_now, literals, time_fields
 from opslifecycle_codegen.ir.types import ENTITY
 from opslifecycle_codegen.modelcheck.interpreter import Interpreter
@@ -31,6 +31,7 @@ from opslifecycle_codegen.modelcheck.state import (
     Answer,
     Arguments,
     Call,
+    Items,
     Several,
     State,
     Value,
@@ -49,7 +50,7 @@ Answering = Callable[[State], Answer]
 
 @frozen
 class Bound:
-    """How far a number of the registry or of a record goes, or the length of a list.
+    """How far a number of the registry or of a record goes, a value of a dict, or a list's length.
 
     A count and a length have no least value.
     """
@@ -64,6 +65,8 @@ class Bound:
         """Return whether a value is past the bound; None is not."""
         if value is None:
             return False
+        if isinstance(value, Items):
+            return any(self.is_past(each) for _, each in value)
         if isinstance(value, Several):
             value = len(value)
         return bool(value > self.most or (self.least is not None and value < self.least))
@@ -169,18 +172,19 @@ def _bounds(
     ):
         for place, (name, type) in enumerate(fields.items()):
             setting = owner == "registry" and name in program.machine.settings
-            if (type.required.integral or type.required.kind == LIST) and not setting:
+            number = element_of(type) if type.required.kind == DICT else type.required
+            if (number.integral or number.kind == LIST) and not setting:
                 path, of_record = f"{owner}.{name}", owner == entity
                 source: Source = (ENTITY.kind if of_record else owner, name)
-                source = source if type.required.integral else length_of(source)
+                source = source if number.integral else length_of(source)
                 furthest = representatives.furthest(source)
                 if furthest is None and path not in given:
                     continue
                 start = (program.initial if of_record else program.registry_initial).get(name)
                 most = given.get(path, max(_beyond(start), furthest or 0))
                 if path in declared.bounds:
-                    most *= 10**type.required.places
-                least = -most if type.required.range[0] < 0 else None
+                    most *= 10**number.places
+                least = -most if number.range[0] < 0 else None
                 bounds.append(Bound(path, of_record, place, least, most))
     return tuple(bounds)
 

@@ -16,6 +16,12 @@ class Several(tuple[Value, ...]):
     __slots__ = ()
 
 
+class Items(Several):
+    """The items of a dict, each a pair of its key and its value, in the order of their keys."""
+
+    __slots__ = ()
+
+
 #: The fields of a record, of the registry or of a feed entry.
 Fields = tuple[Value, ...]
 #: The arguments of a command, by parameter.

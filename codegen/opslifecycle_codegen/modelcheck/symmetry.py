@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterable
 from attrs import frozen
 
 from opslifecycle_codegen.analysis.scenario_rules import CRASH
-from opslifecycle_codegen.ir.several import LIST
+from opslifecycle_codegen.ir.several import DICT, LIST
 from opslifecycle_codegen.ir.types import Type
 from opslifecycle_codegen.modelcheck.scenarios import Scenario
-from opslifecycle_codegen.modelcheck.state import Several, State, Value
+from opslifecycle_codegen.modelcheck.state import Items, Several, State, Value
 
 Swap = Callable[[State], State]
 
@@ -137,12 +137,15 @@ def _mapped(type: Type, id_type: Type, to: dict[str, str]) -> Callable[[Value], 
     """Return the function that swaps the ids in values of a type."""
     if type.required == id_type:
         return lambda value: to.get(value, value)
-    if type.required.kind in ("record", "union", LIST):
+    if type.required.kind in ("record", "union", LIST, DICT):
         return lambda value: _deep(value, to)
     return lambda value: value
 
 
 def _deep(value: Value, to: dict[str, str]) -> Value:
+    if isinstance(value, Items):
+        # Keys are texts, and no ids.
+        return Items((key, _deep(each, to)) for key, each in value)
     if isinstance(value, Several):
         return Several(_deep(each, to) for each in value)
     if isinstance(value, tuple):

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.times import NOW
 from opslifecycle_codegen.ir.types import Type
-from opslifecycle_codegen.modelcheck.evaluate import Evaluator, Names
+from opslifecycle_codegen.modelcheck.evaluate import Evaluator
+from opslifecycle_codegen.modelcheck.functions import Names
 from opslifecycle_codegen.modelcheck.guards import Clauses, Step, Update
 from opslifecycle_codegen.modelcheck.state import Draft, Fields, State, Value
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import frozen
 
 from opslifecycle_codegen.ir.program import Timer, named_timers
-from opslifecycle_codegen.modelcheck.evaluate import Function
+from opslifecycle_codegen.modelcheck.functions import Function
 from opslifecycle_codegen.modelcheck.interpreter import Interpreter
 from opslifecycle_codegen.modelcheck.state import Answer, Arguments, Call, Refusal, State
 

@@ -9,11 +9,12 @@ from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression, nodes_of
 from opslifecycle_codegen.ir.parameters import NO_DEFAULTS
 from opslifecycle_codegen.ir.program import Program
-from opslifecycle_codegen.ir.several import SET, element_of
+from opslifecycle_codegen.ir.several import DICT, SET, element_of
 from opslifecycle_codegen.ir.types import BOOL, FLOAT, Type, decimal_notation, decimal_units
 from opslifecycle_codegen.modelcheck.evaluate import Evaluator
 from opslifecycle_codegen.modelcheck.representatives import Representatives, Source
-from opslifecycle_codegen.modelcheck.state import Arguments, Several, Value
+from opslifecycle_codegen.modelcheck.several import items_of
+from opslifecycle_codegen.modelcheck.state import Arguments, Items, Several, Value
 
 #: The representative of texts, ids and objects that no rule inspects.
 OPAQUE = "x"
@@ -94,6 +95,8 @@ class Values:
         if type.required.kind == "str":
             for each in sources:
                 named |= evaluator.literals.get(each, set())
+            if not sources.isdisjoint(evaluator.key_sources):
+                named |= evaluator.keys
         texts = sorted(each for each in named if limits is None or limits.accepts(each))
         lengths = self.representatives.lengths(type, source)
         if lengths is not None or not sources.isdisjoint(evaluator.characters):
@@ -141,6 +144,8 @@ class Values:
             whole = len(members) <= SUBSETS_OF
             sizes = range(len(members) + 1) if whole else (0, 1, len(members))
             return [Several(e) for size in sizes for e in itertools.combinations(members, size)]
+        if type.kind == DICT:
+            return self._dicts(type, path, source)
         elements = self.of(element, f"{path}[]", looked=True, source=source)
         lengths = self.representatives.lengths(type, source) or [0, 1, 2]
         most = (type.limits and type.limits.max_length) or 0
@@ -150,6 +155,18 @@ class Values:
                 found += [Several([each]) for each in elements]
             elif 1 < length <= most:
                 found.append(Several(itertools.islice(itertools.cycle(elements), length)))
+        return [*found]
+
+    def _dicts(self, type: Type, path: str, source: Source) -> list[Value]:
+        """Return dicts: the empty one, each value behind each key, and one with two keys."""
+        limits = type.key.limits if type.key is not None else None
+        named = [each for each in self._evaluator.keys if limits is None or limits.accepts(each)]
+        keys = [OPAQUE, *sorted(named)]
+        values = self.of(element_of(type), f"{path}[]", looked=True, source=source)
+        found = [items_of({}), *(items_of({key: each}) for key in keys for each in values)]
+        keys.append(OTHER)
+        if ((type.limits and type.limits.max_length) or 0) >= 2:
+            found.append(items_of({keys[0]: values[-1], keys[1]: values[0]}))
         return [*found]
 
     def _integers(self, type: Type, path: str, source: Source, *, looked: bool) -> list[Value]:
@@ -240,6 +257,8 @@ def spelled(value: Value) -> str:
         return "none"
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, Items):
+        return f"{{{', '.join(f'{key}: {spelled(each)}' for key, each in value)}}}"
     if isinstance(value, Several):
         return f"[{', '.join(map(spelled, value))}]"
     return str(value[0] if isinstance(value, tuple) else value)

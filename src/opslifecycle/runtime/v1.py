@@ -88,6 +88,7 @@ from opslifecycle.values.decimals import (
     decimal_text,
     optional_decimal_from,
 )
+from opslifecycle.values.dicts import FrozenDict, check_dict, dict_from, optional_dict_from
 from opslifecycle.values.documented import documented_by
 from opslifecycle.values.identifiers import Identifier, IntIdentifier, TextIdentifier
 from opslifecycle.values.moments import (
@@ -154,6 +155,7 @@ __all__ = [
     "Executor",
     "FeedBatch",
     "FeedDefinition",
+    "FrozenDict",
     "Identifier",
     "IntIdentifier",
     "InternalError",
@@ -206,6 +208,7 @@ __all__ = [
     "check_count",
     "check_datetime",
     "check_decimal",
+    "check_dict",
     "check_exact",
     "check_finite",
     "check_flag",
@@ -228,6 +231,7 @@ __all__ = [
     "decimal_from",
     "decimal_text",
     "declare_union",
+    "dict_from",
     "documented_by",
     "encoded",
     "export_registry",
@@ -254,6 +258,7 @@ __all__ = [
     "optional_count_from",
     "optional_datetime_from",
     "optional_decimal_from",
+    "optional_dict_from",
     "optional_frozenset_from",
     "optional_int_from",
     "optional_ms_of",

@@ -70,9 +70,12 @@ def respell(data: Data, key: str, names: Mapping[str, str], gone: tuple[str, ...
 def respell_each(
     data: Data, key: str, names: Mapping[str, str], gone: tuple[str, ...] = ()
 ) -> None:
-    """Replace members of a closed set in a list or a set, as `respell` does with a single one."""
-    if type(data.get(key)) is list:
-        data[key] = [_respelled(each, names, gone) for each in data[key]]
+    """Replace members in a list, a set or the values of a dict, as `respell` does with one."""
+    many = data.get(key)
+    if type(many) is list:
+        data[key] = [_respelled(each, names, gone) for each in many]
+    elif type(many) is dict:
+        data[key] = {name: _respelled(each, names, gone) for name, each in many.items()}
 
 
 def _respelled(value: Json, names: Mapping[str, str], gone: tuple[str, ...]) -> Json:

@@ -15,6 +15,7 @@ from opslifecycle.errors import InvalidValueError
 from opslifecycle.values.binary import bytes_of_data, bytes_text
 from opslifecycle.values.closed_set import ClosedSet
 from opslifecycle.values.decimals import decimal_data, decimal_of_data
+from opslifecycle.values.dicts import FrozenDict
 from opslifecycle.values.identifiers import Identifier, IntIdentifier
 from opslifecycle.values.moments import (
     datetime_from,
@@ -56,6 +57,8 @@ def add_leaves(converter: Converter) -> None:
     converter.register_unstructure_hook_func(_is_set_of_members, members_of)
     converter.register_structure_hook_func(_is_set_of_members, _structure_members)
     converter.register_unstructure_hook(frozenset, partial(_unstructure_frozenset, converter))
+    converter.register_unstructure_hook_func(_is_frozen_dict, partial(_unstructure_dict, converter))
+    converter.register_structure_hook_func(_is_frozen_dict, partial(_structure_dict, converter))
     # Hooks for the classes themselves: cattrs would otherwise find those for `str` and `int`.
     for identifier in (Identifier, IntIdentifier):
         converter.register_structure_hook(identifier, lambda data, kind: kind(data))
@@ -63,6 +66,21 @@ def add_leaves(converter: Converter) -> None:
 
 def _unstructure_page(converter: Converter, page: Page[object]) -> list[Json]:
     return [converter.unstructure(each) for each in page]
+
+
+def _unstructure_dict(converter: Converter, value: FrozenDict[object]) -> Json:
+    return {key: converter.unstructure(each) for key, each in value.items()}
+
+
+def _structure_dict(converter: Converter, data: Json, kind: object) -> FrozenDict[object]:
+    (inner,) = typing.get_args(kind)
+    if type(data) is not dict:
+        raise InvalidValueError("", f"expected an object, got {data!r:.80}")
+    return FrozenDict((key, converter.structure(each, inner)) for key, each in data.items())
+
+
+def _is_frozen_dict(kind: object) -> bool:
+    return FrozenDict in (kind, typing.get_origin(kind))
 
 
 def ignoring_type(from_data: Callable[[Json], T]) -> Callable[[Json, object], T]:

@@ -78,6 +78,7 @@ THEN = {
     "shell.commits": [*_EFFECTS, "tests/test_faults.py", *_RACES],
     "values.binary": ["tests/codegen/test_bytes.py"],
     "values.several": ["tests/codegen/test_collections.py"],
+    "values.dicts": ["tests/codegen/test_dicts.py"],
     "values.decimals": ["tests/codegen/test_decimals.py"],
     "stores.migrating": ["tests/cli/test_migrate.py"],
     "stores.sqlite.backup": ["tests/cli/test_backup.py", "tests/cli/test_migrate.py"],

@@ -15,8 +15,9 @@ class Builder:
     """Builds one machine part by part; `features` says what it has."""
 
     def __init__(
-        self, pick: Pick, later: Pick, apart: Pick, lengths: Pick, latest: Pick, newest: Pick
-    ) -> None:
+        self, pick: Pick, later: Pick, apart: Pick, lengths: Pick, latest: Pick, newest: Pick,
+        dicts: Pick,
+    ) -> None:  # fmt: skip
         self.pick = pick
         #: Choices of what the language had later, drawn apart: the others stay as they are.
         self.later = later
@@ -26,6 +27,8 @@ class Builder:
         self.latest = latest
         #: Those of lengths and collections.
         self.newest = newest
+        #: Those of dicts.
+        self.dicts = dicts
         #: Whether the rules of commands may read the time.
         self.timed = later.chance(20)
         self.words = Words(pick, lengths)
@@ -84,6 +87,8 @@ class Builder:
             self._closed_set()
         if self.newest.chance(30):
             self._collections()
+        if self.dicts.chance(25):
+            self._dicts()
         for _ in range(pick.integer(0, 2)):
             name = words.type()
             fields = {words.name(): self.type(optional=25) for _ in range(pick.integer(1, 3))}
@@ -142,6 +147,18 @@ class Builder:
                 declared["max_length"] = newest.integer(1, 4)
                 shapes.lists[name] = element
             self.tree.setdefault("types", {})[name] = declared
+
+    def _dicts(self) -> None:
+        """Dicts with texts as keys, and values of what may be in a list."""
+        shapes, dicts = self.shapes, self.dicts
+        among = ["int", "str", "bool", self.id, *shapes.enums, *shapes.numbers, *shapes.texts,
+                 *shapes.decimals, *shapes.moments, *shapes.binary]  # fmt: skip
+        name, key, value = self.words.type(), "str", dicts.one(among)
+        if shapes.texts and dicts.chance(50):
+            key = dicts.one(list(shapes.texts))
+        declared: Tree = {"summary": self.words.text(), "type": f"dict[{key}, {value}]"}
+        self.tree.setdefault("types", {})[name] = declared | {"max_length": dicts.integer(1, 3)}
+        shapes.dicts[name] = (key, value)
 
     def _closed_set(self) -> None:
         pick, words, shapes = self.pick, self.words, self.shapes
@@ -288,6 +305,7 @@ class Builder:
             ("id", [*shapes.ids, self.id]), ("int with a range", shapes.numbers),
             ("str with limits", shapes.texts), ("Decimal", shapes.decimals),
             ("bytes", shapes.binary), ("list", shapes.lists), ("frozenset", shapes.sets),
+            ("dict", shapes.dicts),
         ):  # fmt: skip
             if name in names:
                 return kind

@@ -22,7 +22,7 @@ FEATURES = [
     "field: id",
     "field: optional", "field: str", "field: str with limits", "id: with a pattern",
     "id: an int", "id: an int of records", "field: Decimal", "field: bytes",
-    "field: list", "field: frozenset",
+    "field: list", "field: frozenset", "field: dict",
     "field: union", "field: value", "group", "guard",
     "guard with a parameter",
     "guard of create", "idempotent in", "initial value: constant",
@@ -61,8 +61,8 @@ FEATURES = [
     "optional command", "optional method", "recovered as", "view field: json",
     *(f"expression: {form}" for form in (
         "%", "*", "+", "-", "//", "and", "comparison", "conditional", "is a variant",
-        "Decimal", "collection", "datetime", "len", "part of a text", "membership", "min",
-        "timedelta",
+        "Decimal", "collection", "datetime", "dict", "len", "part of a text", "membership", "min",
+        "timedelta", "value of a key",
         "narrowing", "not", "or", "variant",
     )),
 ]  # fmt: skip

@@ -43,6 +43,9 @@ class Shapes:
     lists: dict[str, str] = field(factory=dict)
     sets: dict[str, str] = field(factory=dict)
 
+    #: Dicts, each with the types of its keys and its values.
+    dicts: dict[str, tuple[str, str]] = field(factory=dict)
+
     #: Whether rules may read lengths and parts of texts.
     measured: bool = False
 
@@ -62,6 +65,7 @@ class Shapes:
             *self.binary,
             *self.lists,
             *self.sets,
+            *self.dicts,
         ]
 
     def fields(self, type: str) -> Mapping[str, str]:
@@ -126,6 +130,8 @@ class Expressions:
             found += self._decimals(type, scope)
         if type in self._shapes.lists or type in self._shapes.sets:
             found += self._collections(type, scope)
+        if type in self._shapes.dicts:
+            found += self._dicts(type, scope)
         if type in self._shapes.texts:
             found.append(repr(self._shapes.texts[type]))
         found += [f"{type}.{member}" for member in self._shapes.enums.get(type, [])]
@@ -138,7 +144,7 @@ class Expressions:
     def _sized(self, scope: Scope) -> list[str]:
         """Paths of what has a length."""
         shapes = self._shapes
-        several = [*shapes.lists, *shapes.sets]
+        several = [*shapes.lists, *shapes.sets, *shapes.dicts]
         return self._of(scope, "str", *shapes.texts, *shapes.binary, *several)
 
     def _parts(self, scope: Scope) -> Iterator[str]:
@@ -169,6 +175,41 @@ class Expressions:
         inside = "" if element is None else element
         found = ["[]", f"[{inside}]", *(f"{each} + [{inside}]" for each in known)]
         return found + [f"{each} + {other}" for each in known for other in known]
+
+    def _key(self, type: str, scope: Scope) -> str:
+        """A key of a dict: a text of the rules, or one that is passed or stored."""
+        key, _ = self._shapes.dicts[type]
+        known = self._of(scope, key)
+        literal = repr(self._shapes.texts[key]) if key in self._shapes.texts else "'x'"
+        return self._apart.one(known) if known and self._apart.chance(60) else literal
+
+    def _dicts(self, type: str, scope: Scope) -> list[str]:
+        """Dicts: an empty one, and others with a key set or removed."""
+        self.used.add("expression: dict")
+        value = self.value(self._shapes.dicts[type][1], scope, 0)
+        found = ["{}"]
+        items = f"{{{self._key(type, scope)}: {value}}}"
+        if value is not None:
+            found += [items, *(f"{each} | {items}" for each in self._of(scope, type))]
+        for each in self._of(scope, type):
+            found.append(f"without({each}, {self._key(type, scope)})")
+            if value is not None:
+                found.append(f"without({each}, 'x') | {items}")
+        return found
+
+    def _keyed(self, scope: Scope) -> Iterator[str]:
+        """Tests of what dicts have."""
+        for path, type in [(p, t) for p, t in self.paths(scope) if t in self._shapes.dicts][:2]:
+            key, inner = self._key(type, scope), self._shapes.dicts[type][1]
+            yield f"{key} {self._apart.one(['in', 'not in'])} {path}"
+            yield f"{path} {self._apart.one(['==', '!='])} {{}}"
+            got, value = f"{path}.get({key})", self.value(inner, scope, 0)
+            yield f"{got} {self._apart.one(['is', 'is not'])} None"
+            if value is not None and " " not in value:
+                self.used.add("expression: value of a key")
+                yield f"{path}.get({key}, {value}) == {value}"
+                if inner in ("int", *self._shapes.numbers):
+                    yield f"{got} is not None and {got} {self._apart.one(['<', '>='])} {value}"
 
     def _elements(self, scope: Scope) -> Iterator[str]:
         """Tests of what is in collections."""
@@ -225,6 +266,11 @@ class Expressions:
         if sized and self._apart.chance(40):
             self.used.add("expression: len")
             return f"len({self._apart.one(sized)})"
+        numbers = [n for n, (_, inner) in self._shapes.dicts.items() if inner == "int"]
+        dicts = self._of(scope, *numbers)
+        if dicts and self._apart.chance(40):
+            path = self._apart.one(dicts)
+            return f"{path}.get({self._key(dict(self.paths(scope))[path], scope)}, 0)"
         if form in (2, 3):
             operator = "+" if form == 2 else "-"
             if self._shapes.numbers and self._apart.chance(60):
@@ -305,6 +351,7 @@ class Expressions:
         if texts:
             yield f"{pick.one(texts)} == {pick.one([*texts, repr('x')])}"
         yield from self._elements(scope)
+        yield from self._keyed(scope)
         if shapes.measured:
             yield from self._parts(scope)
         unions = [(p, t) for p, t in self.paths(scope) if t in shapes.unions]

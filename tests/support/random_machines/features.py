@@ -433,6 +433,7 @@ def build(number: int) -> tuple[Tree, frozenset[str]]:
     builder = Builder(
         Pick(number), Pick(number + _LATER), Pick(-1 - number), lengths,
         Pick(-1 - number - _LATEST), Pick(-1 - number - 3 * _LATEST),
+        Pick(-1 - number - 5 * _LATEST),
     )  # fmt: skip
     commands = Commands(builder)
     features = Features(builder, commands)

@@ -16,7 +16,7 @@ from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.public_names import public_names
 from opslifecycle_codegen.ir.times import tells_time
 from opslifecycle_codegen.ir.types import Type
-from opslifecycle_codegen.modelcheck.evaluate import Function
+from opslifecycle_codegen.modelcheck.functions import Function
 from opslifecycle_codegen.modelcheck.state import Answer, Refusal, State
 
 from tests.support.random_machines.exploring import Asked, Exploration

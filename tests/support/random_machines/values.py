@@ -9,15 +9,15 @@ from decimal import Decimal
 from types import ModuleType
 from typing import Any
 
-from opslifecycle import OpsLifecycleError
+from opslifecycle import FrozenDict, OpsLifecycleError
 from opslifecycle.values.identifiers import Identifier, IntIdentifier
 from opslifecycle.values.several import members_of
 from opslifecycle_codegen.ir.moments import microseconds_of
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.public_names import public_names
-from opslifecycle_codegen.ir.several import LIST, SET, element_of
+from opslifecycle_codegen.ir.several import DICT, LIST, SET, element_of
 from opslifecycle_codegen.ir.types import Type
-from opslifecycle_codegen.modelcheck.state import Several
+from opslifecycle_codegen.modelcheck.state import Items, Several
 
 _TEXTS = ["x", "", 'a "b" \\ {c} \U0001f600\n']
 _COUNTS = [0, 1, 2, 5]
@@ -66,6 +66,8 @@ class Values:
             return str(value)
         if isinstance(value, frozenset):
             return Several(members_of(value))
+        if isinstance(value, FrozenDict):
+            return Items((key, self.plain(each)) for key, each in value.items())
         if type(value) is tuple:
             return Several(map(self.plain, value))
         record = self._symbols.records.get(type(value).__name__)
@@ -92,6 +94,14 @@ class Values:
             most = (type.limits and type.limits.max_length) or 0
             length = min([0, 1, most][number % 3], most)
             return tuple(self.sample(type.inner, number + place) for place in range(length))
+        if type.kind == DICT and type.inner is not None and type.key is not None:
+            most = (type.limits and type.limits.max_length) or 0
+            length = min([0, 1, most][number % 3], most)
+            places = range(number, number + length)
+            # A value may have one text twice: the last item counts.
+            return FrozenDict(
+                (self.sample(type.key, p), self.sample(type.inner, p)) for p in places
+            )
         if type.kind == SET:
             members = list(getattr(self._package, element_of(type).name))
             return frozenset(each for at, each in enumerate(members) if number % 8 >> at & 1)

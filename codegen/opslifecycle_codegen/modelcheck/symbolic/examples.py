@@ -8,7 +8,7 @@ from attrs import frozen
 
 from opslifecycle_codegen.ir.expr import Literal
 from opslifecycle_codegen.ir.notation import notation
-from opslifecycle_codegen.ir.several import LIST, SET, element_of
+from opslifecycle_codegen.ir.several import DICT, LIST, SET, element_of
 from opslifecycle_codegen.ir.types import DATETIME, STR, TIMEDELTA, Type
 from opslifecycle_codegen.modelcheck.symbolic.rules import Fields, Rules
 from opslifecycle_codegen.modelcheck.symbolic.shapes import Maybe, Shape, Sum
@@ -168,4 +168,6 @@ class Example:
             return self.rules.shapes.text_of(value)
         if type.kind == LIST:
             return f"list {value}" if value else "[]"
+        if type.kind == DICT:
+            return f"dict {value}" if value else "{}"
         return str(value)

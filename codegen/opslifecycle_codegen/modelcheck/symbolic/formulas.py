@@ -10,7 +10,17 @@ from attrs import frozen
 from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression, Root
 from opslifecycle_codegen.ir.program import Program
-from opslifecycle_codegen.ir.several import LIST, SET, Items, Joined, element_of
+from opslifecycle_codegen.ir.several import (
+    DICT,
+    LIST,
+    SET,
+    Get,
+    Items,
+    Joined,
+    Put,
+    Without,
+    element_of,
+)
 from opslifecycle_codegen.ir.sized import HasAffix, Length
 from opslifecycle_codegen.ir.types import ENTITY, Type
 from opslifecycle_codegen.modelcheck.layouts import Layouts
@@ -98,6 +108,8 @@ class Formulas:
                 return self._number(tree, names)
             case Items() | Joined():
                 return self._several(tree, names)
+            case Put() | Without() | Get():
+                return self._of_dict(tree, names)
             case nodes.Holder(found=found):
                 return self._first(found, names)
             case nodes.IsLive(found=found):
@@ -174,6 +186,9 @@ class Formulas:
             case Length(value=value) if value.type.kind == LIST:
                 many = self.truth(value, names)
                 return self._shapes.sequences.length(many, tree.type.range[1])
+            case Length(value=value) if value.type.kind == DICT:
+                many = self.truth(value, names)
+                return self._shapes.tables.length(many, tree.type.range[1])
             case Length(value=value):
                 return self.characters.length(self.truth(value, names), tree.type.range[1])
             case nodes.Extreme(function=function, operands=operands):
@@ -211,6 +226,17 @@ class Formulas:
         found: Formula = 0
         for each in tree.elements:
             found = sequences.longer(found, self.truth(each, names))
+        return found
+
+    def _of_dict(self, tree: Put | Without | Get, names: Environment) -> Shape:
+        base, key = self.truth(tree.base, names), self.truth(tree.key, names)
+        if isinstance(tree, Put):
+            return self._shapes.tables.put(base, key, self.truth(tree.value, names))
+        if isinstance(tree, Without):
+            return self._shapes.tables.without(base, key)
+        found = self._shapes.value_of_key(element_of(tree.base.type), base, key)
+        if tree.default is not None:
+            return ite(found.there, found.value, self.truth(tree.default, names))
         return found
 
     def _joined_set(self, tree: Items | Joined, names: Environment) -> tuple[Formula, ...]:
@@ -264,6 +290,8 @@ class Formulas:
             inside = zip(members, self._set(many, names), strict=True)
             return either(*(both(same(_bare(shape), each), there) for each, there in inside))
         among = self.shape(many, names)
+        if many.type.kind == DICT:
+            return self._shapes.tables.has(_bare(among), _bare(shape))
         if many.type.kind == LIST:
             return self._shapes.sequences.contains(_bare(among), _bare(shape))
         if many.type.kind == "str":

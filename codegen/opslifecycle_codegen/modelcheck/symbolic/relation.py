@@ -58,7 +58,8 @@ def relation(scenario: Scenario) -> Relation:
     """Return the transition system of a scenario, without the variables that never change.
 
     Raises:
-        NotCoveredError: The rules of the machine read the time, or parts of stored texts or lists.
+        NotCoveredError: The rules of the machine read the time, or parts of stored texts, lists or
+            dicts.
     """
     if reads_now(scenario.interpreter.program):
         raise NotCoveredError("the rules read `now`, and the model has no time")
@@ -70,7 +71,7 @@ def relation(scenario: Scenario) -> Relation:
 
 
 def _not_covered(function: str, *arguments: Formula, is_bool: bool = False) -> Formula:
-    read = "lengths or parts of stored texts or lists"
+    read = "lengths or parts of stored texts, lists or dicts"
     raise NotCoveredError(f"the rules read {read}, which are numbers here")
 
 
@@ -81,6 +82,7 @@ class _Maker:
         self._rules = rules = Rules(interpreter.program, interpreter.layouts, interpreter.ids)
         rules.kept = self._kept
         rules.formulas.characters.unknown = rules.shapes.sequences.unknown = _not_covered
+        rules.shapes.tables.unknown = _not_covered
         self._effects = Effects(rules, scenario)
         self._idle = idle
         self._world = self._effects.fresh(lambda type, name: self._unknown(type, name, ""))

@@ -7,15 +7,17 @@ from typing import Any
 
 from attrs import frozen
 
-from opslifecycle_codegen.ir.several import SET, element_of
+from opslifecycle_codegen.ir.several import DICT, SET, element_of
 from opslifecycle_codegen.ir.symbols import Symbols
 from opslifecycle_codegen.ir.types import BOOL, Type
 from opslifecycle_codegen.modelcheck.layouts import Layouts
 from opslifecycle_codegen.modelcheck.state import Several, Value
 from opslifecycle_codegen.modelcheck.symbolic.sequences import Sequences
+from opslifecycle_codegen.modelcheck.symbolic.tables import Tables
 from opslifecycle_codegen.modelcheck.symbolic.terms import (
     Formula,
     Member,
+    at_most,
     both,
     either,
     ite,
@@ -53,6 +55,7 @@ class Shapes:
         self._ids = ids
         self._texts: dict[str, int] = {OPAQUE: 0, OTHER: 1}
         self.sequences = Sequences()
+        self.tables = Tables()
 
     # Types --------------------------------------------------------------------------------------
 
@@ -177,9 +180,26 @@ class Shapes:
         if type.kind == SET:
             return tuple(word in value for word in self._layouts.members(element.name))
         found: Formula = 0
+        if type.kind == DICT:
+            for key, each in value:
+                found = self.tables.put(found, self.text(key), self.constant(element, each))
+            return found
         for each in value:
             found = self.sequences.longer(found, self.constant(element, each))
         return found
+
+    def value_of_key(self, type: Type, base: Formula, key: Formula) -> Maybe:
+        """Return the value that a dict has behind a key, of the type of its values."""
+        value = self.tables.value(base, key)
+        if type == BOOL:
+            value = same(value, 1)
+        elif type.integral or type.kind == "enum":
+            least, most = type.range if type.integral else (0, 0)
+            if type.kind == "enum":
+                most = len(self._layouts.members(type.name)) - 1
+            inside = both(at_most(least, value), at_most(value, most))
+            value = ite(inside, value, least)
+        return Maybe(self.tables.has(base, key), value)
 
     def variant(self, union: str, number: int, given: tuple[Shape, ...]) -> Sum:
         """Return the value of a variant with given fields."""
