@@ -8,7 +8,7 @@ from typing import TypeAlias
 from opslifecycle_codegen.analysis.reserved import refuse_reserved
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.ir.expr import Expression, Field, Name, Root, nodes_of
-from opslifecycle_codegen.ir.initial_values import is_updated
+from opslifecycle_codegen.ir.initial_values import updated_fields
 from opslifecycle_codegen.ir.pages import Pages
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.types import Type
@@ -154,5 +154,5 @@ def _changing(program: Program, tree: Expression) -> list[str]:
         for node in nodes_of(tree)
         if isinstance(node, Field) and isinstance(node.base, Name) and node.base.root is Root.RECORD
     }
-    constant = {str(name) for name in program.machine.fields if not is_updated(program, str(name))}
+    constant = {str(name) for name in program.machine.fields} - updated_fields(program)
     return sorted(fields - constant - {"id"})

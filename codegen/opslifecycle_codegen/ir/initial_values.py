@@ -47,8 +47,11 @@ class Start:
 
 def starts_of(program: Program) -> list[Start]:
     """Return the initial values of all fields in order; an undeclared outcome is last."""
-    sources = _sources(program)
-    starts = [_start(program, str(name), sources) for name in program.machine.fields]
+    updated = updated_fields(program)
+    sources = _sources(program, updated)
+    starts = [
+        _start(program, str(name), str(name) in updated, sources) for name in program.machine.fields
+    ]
     if "terminal_outcome" not in program.machine.fields:
         type = program.symbols.entity_fields["terminal_outcome"]
         starts.append(Start("terminal_outcome", type, Origin.NONE, False, NOTHING))
@@ -61,8 +64,8 @@ def given(program: Program) -> list[Start]:
     return [each for each in found if each.stamp] + [each for each in found if not each.stamp]
 
 
-def _start(program: Program, name: str, sources: dict[str, str]) -> Start:
-    type, updated = program.symbols.entity_fields[name], is_updated(program, name)
+def _start(program: Program, name: str, updated: bool, sources: dict[str, str]) -> Start:
+    type = program.symbols.entity_fields[name]
     if next(f for n, f in program.machine.fields.items() if n == name).stamped == "created":
         return Start(name, type, Origin.GIVEN, updated, NOTHING, stamp=True)
     first = program.initial.get(name)
@@ -83,24 +86,28 @@ def _start(program: Program, name: str, sources: dict[str, str]) -> Start:
     return Start(name, type, Origin.GIVEN, updated, first)
 
 
-def _sources(program: Program) -> dict[str, str]:
+def _sources(program: Program, updated: set[str]) -> dict[str, str]:
     """Return the parameters that fields hold unchanged, each with the first such field."""
     found: dict[str, str] = {}
     for name, first in program.initial.items():
         if not isinstance(first, Name) or first.root is not Root.PARAMETER:
             continue
         param, type = first.name, program.create.params[first.name]
-        if type == program.symbols.entity_fields[name] and not is_updated(program, name):
+        if type == program.symbols.entity_fields[name] and name not in updated:
             found.setdefault(param, name)
     return found
 
 
 def is_updated(program: Program, name: str) -> bool:
     """Return whether a field is updated after its record is created."""
+    return name in updated_fields(program)
+
+
+def updated_fields(program: Program) -> set[str]:
+    """Return the fields that are updated after their record is created."""
     commands = [program.create, *program.actions, program.rollback]
     updates = [u for command in commands if command is not None for u in updates_of(command)]
     updates += [update for step in program.on_terminal for update in step.updates]
-    stamped = next((f.stamped for n, f in program.machine.fields.items() if n == name), None)
-    if stamped not in (None, "created"):
-        return True
-    return any(update.of_record and update.target.name == name for update in updates)
+    found = {update.target.name for update in updates if update.of_record}
+    fields = program.machine.fields.items()
+    return found | {str(name) for name, f in fields if f.stamped not in (None, "created")}

@@ -101,6 +101,7 @@ class _Samples:
     def __init__(self, program: Program) -> None:
         self._program = program
         self._evaluator = Interpreter(program, (), 1, {}).evaluator
+        self._starts = starts_of(program)
         self.ids: list[str] = []
 
     def arguments(self, command: Command) -> Arguments:
@@ -124,13 +125,12 @@ class _Samples:
         types, function = self._program.symbols.entity_fields, self._evaluator.function
         fields: dict[str, Value] = dict.fromkeys(types)
         fields["id"], fields["status"] = self.of(types["id"]), status
-        starts = starts_of(self._program)
-        for start in starts:
+        for start in self._starts:
             if start.origin is Origin.GIVEN:
                 fields[start.name] = _CREATED_MS if start.stamp else self.of(start.type)
             elif start.origin is Origin.LITERAL:
                 fields[start.name] = function(start.first)({})
-        for start in starts:
+        for start in self._starts:
             if start.origin is Origin.DERIVED:
                 fields[start.name] = function(start.first)(fields)
         return tuple(fields.values())
