@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.codegen.test_names import base, found_in, spelled
-from tests.support.codegen.projects import ENVIRONMENT, edit, project
+from tests.support.codegen.projects import ENVIRONMENT, edit, project, ran_tests
 from tests.support.warm import python
 
 TYPES = ("bool", "int", "float", "str", "name", "OtherId", "Colour", "Point", "Shape")
@@ -197,7 +197,7 @@ def test_every_start_survives_a_kill_and_reopening(folder: Path) -> None:
 
 def test_what_is_generated_for_every_start_is_typed_and_passes(folder: Path) -> None:
     ran(folder, "-m", "mypy", "--strict", "--config-file", os.devnull, "src")
-    ran(folder, "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", ".", "tests")
+    assert ran_tests(folder).returncode == 0
     ran(folder, "-m", "ruff", "format", "--isolated", "--line-length", "100", "--check", "src")
 
 
@@ -216,7 +216,7 @@ def test_an_optional_start_of_a_required_field_is_refused() -> None:
 
 def test_the_generated_tests_notice_a_field_that_is_not_stored(tmp_path: Path) -> None:
     folder = project(tmp_path / "project", Path(__file__).parent / "parcel.yaml")
-    run = ("-m", "pytest", "-q", "-c", os.devnull, "--rootdir", ".", "tests", "-k", "survives")
-    ran(folder, *run)
+    chosen = ("tests", "-k", "survives")
+    assert ran_tests(folder, *chosen).returncode == 0
     edit(folder / "src/parcel/storage.py", "if parcel.stops != 0:", "if parcel.stops > 1_000:")
-    ran(folder, *run, ends_with=1)
+    assert ran_tests(folder, *chosen).returncode == 1

@@ -25,7 +25,7 @@ from opslifecycle_codegen.ir.symbols import snake
 from opslifecycle_codegen.source.parser import parse
 from opslifecycle_codegen.source.reader import read
 
-from tests.support.codegen.projects import ENVIRONMENT, assert_clean, project
+from tests.support.codegen.projects import ENVIRONMENT, assert_clean, project, ran_tests
 from tests.support.scale import whole_or
 from tests.support.warm import python
 
@@ -435,15 +435,15 @@ def test_hostile_words_work_in_every_place(tmp_path: Path) -> None:
     assert len(PASCAL) > 90
     written(tmp_path)
     assert main(["--project", str(tmp_path), "generate"]) == 0
-    plugin = ["-p", "tests.support.forking"]
     commands = [
         ["-c", SCRIPT],
         ["-m", "mypy", "--strict", "--config-file", os.devnull, "src"],
-        ["-m", "pytest", "-q", "-x", *plugin, "-c", os.devnull, "--rootdir", ".", "tests"],
     ]
     for command in commands:
         done = python(*command, cwd=tmp_path, env=ENVIRONMENT)
         assert done.returncode == 0, done.stdout[-3000:]
+    done = ran_tests(tmp_path, "-x", "tests")
+    assert done.returncode == 0, done.stdout[-3000:]
 
 
 def found_in(machine: Machine) -> list[tuple[str, str]]:

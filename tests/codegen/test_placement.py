@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,8 +19,7 @@ from opslifecycle_codegen.modelcheck.symbolic.relation import relation
 from opslifecycle_codegen.modelcheck.symmetry import NOTHING_SWAPPED
 
 from tests.proof.test_symbolic import walked
-from tests.support.codegen.projects import ENVIRONMENT, edit, imported, project
-from tests.support.warm import python
+from tests.support.codegen.projects import edit, imported, project, ran_tests
 
 TURNSTILE = Path(__file__).with_name("turnstile.yaml")
 WATCH = "watch: {summary: Watch"
@@ -52,8 +50,7 @@ def compiled(folder: Path, name: str, *edits: tuple[str, str]) -> ModuleType:
 
 def generated_tests(folder: Path) -> int:
     """How the generated tests end."""
-    command = ["-q", "-c", os.devnull, "--rootdir", ".", "-p", "no:cacheprovider", "tests"]
-    return python("-m", "pytest", *command, cwd=folder, env=ENVIRONMENT).returncode
+    return ran_tests(folder).returncode
 
 
 class TestLegality:

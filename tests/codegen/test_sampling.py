@@ -9,8 +9,7 @@ import pytest
 from opslifecycle_codegen.cli.project import program_of
 from opslifecycle_codegen.modelcheck.sampling import sampled
 
-from tests.support.codegen.projects import ENVIRONMENT, edit, project
-from tests.support.warm import python
+from tests.support.codegen.projects import edit, project, ran_tests
 
 TURNSTILE = Path(__file__).parent / "turnstile.yaml"
 TEMPLATES = Path(opslifecycle_codegen.__file__).parent / "emit/templates"
@@ -69,7 +68,6 @@ def test_a_store_is_tested_if_a_sample_is_stored(tmp_path: Path, guard: str, sto
     folder = project(tmp_path / "project", source)
     tests = folder / "tests/test_turnstile_ratchet.py"
     assert ("survives_a_kill" in tests.read_text(encoding="utf-8")) is stored
-    done = python("-m", "pytest", "-q", "-c", "/dev/null", "--rootdir", ".", "tests", cwd=folder,
-                  env=ENVIRONMENT)  # fmt: skip
+    done = ran_tests(folder)
     assert done.returncode == 0, done.stdout
     assert "skipped" not in done.stdout

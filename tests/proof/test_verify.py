@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from opslifecycle_codegen.modelcheck.properties import ENDS_STAND, WATCHES_ARE_O
 from opslifecycle_codegen.modelcheck.scenarios import scenarios
 from opslifecycle_codegen.modelcheck.search import Found, Search
 
+from tests.support.codegen.projects import ran_tests
 from tests.support.proof.machines import (
     ROOT,
     SCENARIOS,
@@ -26,7 +26,6 @@ from tests.support.proof.machines import (
     states_of,
     unplaced,
 )
-from tests.support.warm import python
 from tests.test_contract_table import CELLS, LABELS
 
 KNOWN = baseline.load(ROOT / "machine/ops_lifecycle.baseline.json")
@@ -132,9 +131,7 @@ def test_the_test_of_a_counterexample_fails_as_long_as_the_machine_is_wrong(tmp_
 def outcome(project: Path) -> int:
     """How the test of a counterexample ends on what is generated now."""
     assert main(["--project", str(project), "generate"]) == 0
-    command = ["-q", "-c", os.devnull, "--rootdir", ".", "-p", "no:cacheprovider", "test_story.py"]
-    environment = {**os.environ, "PYTHONPATH": ".", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    return python("-m", "pytest", *command, cwd=project, env=environment).returncode
+    return ran_tests(project, "test_story.py").returncode
 
 
 def test_an_end_out_of_reach_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

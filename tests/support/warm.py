@@ -26,7 +26,7 @@ _IMPORTED = [
     "opslifecycle.cli.streams", "opslifecycle.cli.tables", "opslifecycle.inspection.feed",
     "opslifecycle.stores.postgres.store", "opslifecycle.stores.sqlite.reader",
     "opslifecycle.stores.sqlite.store", "opslifecycle.work", "opslifecycle_codegen.cli.main",
-    "cattrs", "mypy.main", "pytest",
+    "cattrs", "mypy.main", "pytest", "tests.support.preloaded",
 ]  # fmt: skip
 
 

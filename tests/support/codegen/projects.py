@@ -6,6 +6,7 @@ import atexit
 import importlib
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from functools import cache
@@ -40,8 +41,12 @@ ENVIRONMENT = {
     "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
 }
 
-#: Of pytest: a test for the rows of a table that has none is an error, where it would be skipped.
-NO_EMPTY_TABLE = ["-o", "empty_parameter_set_mark=fail_at_collect"]
+#: Of pytest: it reads the project alone, and no folder around it; a test for the rows of a table
+#: that has none is an error, where it would be skipped.
+_ALONE = [
+    "-c", os.devnull, "--rootdir", ".", "--confcutdir", ".", "-p", "no:cacheprovider",
+    "-o", "empty_parameter_set_mark=fail_at_collect",
+]  # fmt: skip
 
 _MACHINE = """
 [[tool.opslifecycle-codegen.machine]]
@@ -118,11 +123,9 @@ def assert_clean(
     Args:
         folder: The project.
         width: The length of its lines.
-        interpreters: Whether the processes that the tests kill are interpreters of their own, as
-            for users. By default they are forked, which takes a tenth of the time.
+        interpreters: As of `ran_tests`.
         typed: Whether mypy checks it, which it does at night for every project.
     """
-    forking = [] if interpreters else ["-p", "tests.support.forking"]
     length = ["--line-length", str(width)]
     rules = "E,F,I,B,RET,RUF,SIM,UP"
     commands = [
@@ -130,10 +133,27 @@ def assert_clean(
         ["ruff", "check", "--isolated", *length, "--select", rules, "src", "tests"],
         ["ruff", "check", "--isolated", "--select", "D101,D103", "src"],
         ["mypy", "--strict", "--config-file", os.devnull, "src"],
-        ["pytest", "-q", *forking, "-c", os.devnull, "--rootdir", ".", *NO_EMPTY_TABLE, "tests"],
     ]
     for command in commands:
         if command[0] == "mypy" and not typed:
             continue
         done = python("-m", *command, cwd=folder, env=ENVIRONMENT)
         assert done.returncode == 0, done.stdout
+    done = ran_tests(folder, interpreters=interpreters)
+    assert done.returncode == 0, done.stdout
+
+
+def ran_tests(
+    folder: Path, *words: str, interpreters: bool = False
+) -> subprocess.CompletedProcess[str]:
+    """Run the tests of a project.
+
+    Args:
+        folder: The project.
+        words: Further arguments of pytest; by default the folder of the generated tests.
+        interpreters: Whether the processes that the tests kill are interpreters of their own, as
+            for users. By default they are forked, which takes a tenth of the time.
+    """
+    forking = [] if interpreters else ["-p", "tests.support.forking"]
+    command = ["pytest", "-q", *forking, *_ALONE, *(words or ["tests"])]
+    return python("-m", *command, cwd=folder, env=ENVIRONMENT)
