@@ -290,7 +290,8 @@ def test_an_identifier_with_a_pattern_is_made_and_checked(shops: Any) -> None:
     assert first < second
     assert shops.GateId(str(first)) == first != str(first)
     assert len(shops.CoinId.new()) == 34
-    for text in ("", "gate_", "door_1", "gate_" + "x" * 251, "gate_\ud800", 7):
+    assert shops.GateId("gate_" + "x" * 200)
+    for text in ("", "gate_", "door_1", "gate_" + "x" * 201, "gate_\ud800", 7):
         with pytest.raises(InvalidValueError, match=r"^GateId: expected text"):
             shops.GateId(text)
 

@@ -132,6 +132,25 @@ class TestRegistry:
             assert registry.snapshot(ended) is None
             assert said(registry) == [(3, "paid", deals.Paid(2))]
 
+    def test_entries_stay_of_what_is_rolled_back_or_discarded(self, tmp_path: Path) -> None:
+        more = (
+            "rollback: {summary: Undo it., method: undo, from: live}\n\n"
+            "discard_when: deal.status is refunded\n\nretention:"
+        )
+        deals = package(tmp_path, DEAL, "undone_deals", ("retention:", more))
+        with deals.DealRegistry() as registry:
+            undone, refunded = offered(deals, registry), offered(deals, registry)
+            registry.pay(undone, 1)
+            registry.undo(undone)
+            registry.pay(refunded, 2)
+            registry.dispute(refunded)
+            registry.settle(refunded, 0)
+            assert (registry.snapshot(undone), registry.snapshot(refunded)) == (None, None)
+            assert said(registry) == [
+                (1, "paid", deals.Paid(1)), (2, "paid", deals.Paid(2)),
+                (3, "refunded", deals.Refunded(2)),
+            ]  # fmt: skip
+
     def test_only_ends_are_collected_and_the_command_for_all_ends_both(
         self, deals: ModuleType, store: Any
     ) -> None:

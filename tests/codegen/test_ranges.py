@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from opslifecycle import OutOfRangeError, SqliteStore
+from opslifecycle_codegen.base.diagnostics import InvalidMachineError
+from opslifecycle_codegen.cli.project import program_of
 
 from tests.support.codegen.projects import project
 
@@ -86,6 +88,27 @@ def test_the_greatest_count_is_not_passed(gates: Any) -> None:
         with pytest.raises(OutOfRangeError, match=r"registry\.paid would be"):
             registry.give(id, 1)
         assert registry.snapshot(id).coins == COUNT_MAX
+
+
+@pytest.mark.parametrize(
+    ("shown", "rejected"),
+    [
+        ("gate.coins - 5", "below 0"), ("-gate.coins", ""), ("gate.change - 2000", ""),
+        ("gate.change * 9223372036854775807", "below -9223372036854775808"),
+    ],
+)  # fmt: skip
+def test_what_is_shown_may_be_negative_if_its_parts_may(shown: str, rejected: str) -> None:
+    text = TURNSTILE.read_text("utf-8")
+    change = "types:\n  Change: {type: int, minimum: -9, maximum: 9}\n\nfields:\n"
+    text = text.replace("fields:\n", f"{change}  change: {{type: Change, initial: 0}}\n", 1)
+    text = text.replace("coins: gate.coins}", f"coins: gate.coins, shown: '{shown}'}}", 1)
+    try:
+        program_of(text.encode(), "m.yaml")
+        found = ""
+    except InvalidMachineError as error:
+        found = "; ".join(each.message for each in error.findings)
+    assert bool(found) == bool(rejected), found
+    assert rejected in found
 
 
 def test_a_rollback_is_rejected_too(gates: Any) -> None:

@@ -266,6 +266,27 @@ class TestRetention:
                 registry.ask(errands.ErrandId.new(), "eggs")
                 assert registry.snapshot(id) is None
 
+    def test_what_is_discarded_or_rolled_back_leaves_its_entries(self, tmp_path: Path) -> None:
+        discarding = (
+            "retention: {evict",
+            "discard_when: errand.runner is None\n\nretention: {evict",
+        )
+        errands = package(tmp_path, ERRAND, "discarding_errands", discarding)
+        for _ in range(2):
+            with errands.ErrandRegistry(store=SqliteStore(tmp_path / "errands.db")) as registry:
+                if not entries(registry):
+                    gone, undone = errands.ErrandId.new(), errands.ErrandId.new()
+                    registry.ask(gone, "milk")
+                    registry.ask(undone, "bread")
+                    registry.drop(gone, None)
+                    registry.forget(undone)
+                assert registry.snapshot(gone) is None
+                assert registry.snapshot(undone) is None
+                assert said(registry) == [
+                    (1, "create", None, "asked"), (2, "create", None, "asked"),
+                    (3, "drop", "asked", "dropped"),
+                ]  # fmt: skip
+
 
 class TestCompiler:
     def test_the_package_is_clean(self, tmp_path: Path) -> None:
