@@ -21,6 +21,7 @@ from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.ir.built_ins import BUILT_IN_EFFECTS
 from opslifecycle_codegen.ir.feeds import feeds_announcements
 from opslifecycle_codegen.ir.program import Command, Program
+from opslifecycle_codegen.ir.several import element_of
 from opslifecycle_codegen.source.words import Declared, Expr, Text, TypeExpr, TypeName
 
 
@@ -237,20 +238,32 @@ class _Rules:
     def cycles(self) -> None:
         """Report values that contain themselves, and closed sets typed by themselves."""
         symbols = self._program.symbols
-        edges: set[tuple[str, str]] = set()
+        always: set[tuple[str, str]] = set()
         for record in symbols.records.values():
             needs = (f.type.name for f in record.fields.values() if not f.type.optional)
-            edges |= {(record.name, need) for need in needs}
+            always |= {(record.name, need) for need in needs}
+        perhaps = {
+            (record.name, element_of(info.type).name)
+            for record in symbols.records.values()
+            for info in record.fields.values()
+        }
+        others = set()
         for union in symbols.unions.values():
-            edges |= {(union.name, variant) for variant in union.variants}
+            others |= {(union.name, variant) for variant in union.variants}
         for enum in symbols.enums.values():
             needs = (p.type.name for p in enum.properties.values())
-            edges |= {(enum.name, need) for need in needs}
+            others |= {(enum.name, need) for need in needs}
         for name in (*self._machine.values, *self._machine.enums):
-            after = {to for source, to in edges if source == name}
-            if name in _closure(after, edges):
+            if self._contains_itself(name, always | others):
                 message = f"{name} cannot be constructed: it always contains another {name}"
                 self._diagnostics.add(name.mark, "cycle", message)
+            elif self._contains_itself(name, always | perhaps | others):
+                message = f"{name} may contain another {name}, and so on without end"
+                hint = "a value has a fixed depth: store the id of another record in its place"
+                self._diagnostics.add(name.mark, "cycle", message, hint)
+
+    def _contains_itself(self, name: Text, edges: set[tuple[str, str]]) -> bool:
+        return name in _closure({to for source, to in edges if source == name}, edges)
 
 
 def _closure(start: set[str], edges: set[tuple[str, str]]) -> set[str]:

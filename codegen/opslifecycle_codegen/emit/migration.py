@@ -145,6 +145,10 @@ class MigrationLowering:
             element = element_of(inner)
             if element.kind == "enum" and step.edits(element.name):
                 lines += self._respell(step, element.name, key, each=inner.several)
+            elif inner.several and element.kind in ("record", "union"):
+                function = self._type(step, element)
+                if function:
+                    lines += [f"for each in data.get({key}) or ():", f"    {function}(each)"]
             elif inner.kind in ("record", "union", "variant"):
                 function = self._type(step, inner)
                 if function:

@@ -94,7 +94,8 @@ class MethodPrinter:
             if type.optional:
                 lines.append(f"        if {param} is not None:")
             indent = 12 if type.optional else 8
-            arguments = [layout.quoted(param), param, type.required.name]
+            kind = type.required.python if type.required.several else type.required.name
+            arguments = [layout.quoted(param), param, kind]
             call = layout.call(
                 "_rt.check_storable", arguments, "", indent=indent, width=self._width
             )

@@ -171,6 +171,7 @@ class Symbols:
     def holds_foreign(self, type: Type, seen: frozenset[str] = frozenset()) -> bool:
         """Return whether values of a type are, or contain, instances of the program's classes."""
         type = type.required
+        type = type.inner if type.several and type.inner is not None else type
         if type.kind == "foreign":
             return True
         if type.name in seen:

@@ -259,6 +259,20 @@ class Evaluator:
                 self.literals.setdefault(term.source, set()).update(texts)
         return [term.of for term in terms]
 
+    def _look_into(self, *trees: Expression) -> None:
+        """Note the fields of values that are compared whole; a variant has one value anyway."""
+        records = self._program.symbols.records
+        waiting = [element_of(tree.type) for tree in trees]
+        while waiting:
+            type = waiting.pop()
+            fields = records[type.name].fields if type.kind == "record" else {}
+            for name, info in fields.items():
+                source = (type.name, name)
+                self.looked_at.add(source)
+                self.looked_at_in_records.add(source)
+                self.compared.add(source)
+                waiting.append(element_of(info.type))
+
     def _keyed(self, key: Expression, many: Expression) -> list[Function]:
         """Return the functions of a key and of a dict; every key may meet every other."""
         term = self._term(key)
@@ -275,6 +289,7 @@ class Evaluator:
             self.endings.add(part.value)
 
     def _compare(self, tree: nodes.Compare) -> Term:
+        self._look_into(*tree.operands)
         functions = self._noted(*tree.operands)
         if len(functions) == 2:
             left, right = functions
@@ -297,6 +312,7 @@ class Evaluator:
             return Term(
                 lambda names: any(key == of(names) for key, _ in among(names)) is not negated
             )
+        self._look_into(value)
         if isinstance(many, Expression):
             of, among = self._noted(value, many)
             if many.type.kind == "str":

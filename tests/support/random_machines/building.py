@@ -98,6 +98,13 @@ class Builder:
             shapes.records[name] = fields
         if pick.chance(40):
             self._union()
+        held = [*shapes.records, *shapes.unions]
+        if held and self.dicts.chance(25):
+            name, element = words.type(), self.dicts.one(held)
+            declared = {"summary": words.text(), "type": f"list[{element}]", "max_length": 2}
+            tree.setdefault("types", {})[name] = declared
+            shapes.lists[name] = element
+            self.has("list of values")
 
     def _refined(self) -> None:
         """Integers with a declared range: it may begin below zero, and may leave out zero."""

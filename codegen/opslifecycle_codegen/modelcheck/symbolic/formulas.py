@@ -225,7 +225,8 @@ class Formulas:
             return sequences.joined(self.truth(tree.left, names), self.truth(tree.right, names))
         found: Formula = 0
         for each in tree.elements:
-            found = sequences.longer(found, self.truth(each, names))
+            element = self._shapes.element(each.type, _bare(self.shape(each, names)))
+            found = sequences.longer(found, element)
         return found
 
     def _of_dict(self, tree: Put | Without | Get, names: Environment) -> Shape:
@@ -293,7 +294,8 @@ class Formulas:
         if many.type.kind == DICT:
             return self._shapes.tables.has(_bare(among), _bare(shape))
         if many.type.kind == LIST:
-            return self._shapes.sequences.contains(_bare(among), _bare(shape))
+            element = self._shapes.element(value.type.required, _bare(shape))
+            return self._shapes.sequences.contains(_bare(among), element)
         if many.type.kind == "str":
             return self.characters.contains(_bare(among), _bare(shape))
         if isinstance(among, Many):

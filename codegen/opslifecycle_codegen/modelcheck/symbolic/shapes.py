@@ -20,6 +20,7 @@ from opslifecycle_codegen.modelcheck.symbolic.terms import (
     at_most,
     both,
     either,
+    is_bool,
     ite,
     negated,
     same,
@@ -185,7 +186,9 @@ class Shapes:
                 found = self.tables.put(found, self.text(key), self.constant(element, each))
             return found
         for each in value:
-            found = self.sequences.longer(found, self.constant(element, each))
+            found = self.sequences.longer(
+                found, self.element(element, self.constant(element, each))
+            )
         return found
 
     def value_of_key(self, type: Type, base: Formula, key: Formula) -> Maybe:
@@ -200,6 +203,14 @@ class Shapes:
             inside = both(at_most(least, value), at_most(value, most))
             value = ite(inside, value, least)
         return Maybe(self.tables.has(base, key), value)
+
+    def element(self, type: Type, shape: Shape) -> Formula:
+        """Return an element of a list as one formula; of a value, a function of its parts."""
+        if type.kind not in ("record", "union", "variant"):
+            only: Formula = shape
+            return only
+        parts = [ite(e, 1, 0) if is_bool(e) else e for e in self.leaves(type, shape)]
+        return self.sequences.unknown(f"value {type.name}", *parts)
 
     def variant(self, union: str, number: int, given: tuple[Shape, ...]) -> Sum:
         """Return the value of a variant with given fields."""
