@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 from opslifecycle import OpsLifecycleError
 from opslifecycle.cli.doctor import examine
+from opslifecycle.cli.packages import machine_of, package_option
 from opslifecycle.cli.stores import print_line, store_option, told_errors
 from opslifecycle.inspection.locations import FileLocation, Location
 
@@ -23,14 +24,16 @@ class NotSoundError(OpsLifecycleError):
 
 @click.command()
 @store_option
+@package_option
 @click.argument("target", type=click.Path(path_type=Path))
-def backup(store: Location, target: Path) -> None:
+def backup(store: Location, package: str, target: Path) -> None:
     """Write a copy of a store into a new file, while others use the store.
 
     The copy has one consistent state. It is checked as `opslifecycle doctor` checks a store, and
     gets its name when it is complete and sound. Logs of commands are in a folder beside the store,
     and are not copied.
     """
+    machine = machine_of(package)
     with told_errors():
         if not isinstance(store, FileLocation):
             raise click.UsageError(
@@ -40,7 +43,7 @@ def backup(store: Location, target: Path) -> None:
 
         def check(copy: Path) -> None:
             try:
-                _, broken = examine(FileLocation(copy), lines.append)
+                _, broken = examine(FileLocation(copy), machine, lines.append)
             except OpsLifecycleError as error:
                 raise NotSoundError(str(store), str(error).replace(str(copy), "its copy")) from None
             if broken:

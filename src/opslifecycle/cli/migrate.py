@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
-from importlib import import_module
 from pathlib import Path
 
 import click
+from opslifecycle.cli.packages import machine_of, package_option
 from opslifecycle.cli.stores import print_line, store_option, told_errors
 from opslifecycle.cli.text import one_line
 from opslifecycle.inspection.locations import FileLocation, Location
@@ -20,13 +19,7 @@ _UP_TO_DATE = "every registry is up to date"
 
 @click.command()
 @store_option
-@click.option(
-    "--package",
-    default="opslifecycle.operations",
-    show_default=True,
-    metavar="MODULE",
-    help="The generated package of the machine, as Python imports it from here or from src.",
-)
+@package_option
 @click.option("--dry-run", is_flag=True, help="Print what would change; write nothing.")
 @click.option(
     "--backup",
@@ -40,7 +33,7 @@ def migrate(store: Location, package: str, dry_run: bool, backup: Path | None) -
     Opening a registry does the same. This command makes a backup before, and prints what changes in
     each kind of record. A registry is migrated as a whole or not at all.
     """
-    schema = _schema(package)
+    schema = machine_of(package).schema
     with told_errors():
         if dry_run:
             reports = list(planned(store.reader, schema))
@@ -84,19 +77,3 @@ def _line(kind: KindChanges) -> str:
         return f"{kind.kind}: {kind.total}, none changed"
     fields = ", ".join(f"{name} in {count}" for name, count in sorted(kind.fields.items()))
     return f"{kind.kind}: {kind.total}, {kind.changed} changed: {fields}"
-
-
-def _schema(package: str) -> SchemaVersion:
-    """Return the version of the machine of a generated package."""
-    sys.path[:0] = [str(Path.cwd()), str(Path.cwd() / "src")]
-    try:
-        codec = getattr(import_module(f"{package}.storage"), "CODEC", None)
-    except ImportError as error:
-        raise click.UsageError(
-            f"--package: {package} cannot be imported: {error}; name the generated package of a"
-            " machine with `recovery`, and set PYTHONPATH if it is neither here nor in src"
-        ) from None
-    schema = getattr(codec, "schema", None)
-    if not isinstance(schema, SchemaVersion):
-        raise click.UsageError(f"--package: {package} is no generated package; name one")
-    return schema
