@@ -15,6 +15,7 @@ from opslifecycle_codegen.compat.limits import widens
 from opslifecycle_codegen.compat.versions import compared
 from opslifecycle_codegen.modelcheck import verification
 from opslifecycle_codegen.modelcheck.scenarios import scenarios
+from opslifecycle_codegen.modelcheck.search import Search
 
 from tests.support.codegen.projects import assert_clean, project
 
@@ -164,6 +165,30 @@ def test_a_search_tries_the_numbers_at_which_guards_decide_otherwise() -> None:
     assert given == {7}
     _, lines = verification.searched(scenario)
     assert any(line.startswith("  tried parts: -1000,") for line in lines)
+
+
+def test_a_search_tries_the_numbers_inside_a_variant() -> None:
+    text = (Path(__file__).parent / "turnstile.yaml").read_text(encoding="utf-8")
+    variants = "{Guest: {summary: G., fields: {age: int, name: str}}, Dog: {summary: D.}}"
+    test = "visit is Guest and visit.age >= 18"
+    for old, new in (
+        (
+            "\nstatuses:\n",
+            f"\nvalues:\n  Visit: {{summary: V., tag: k, variants: {variants}}}\n\nstatuses:\n",
+        ),
+        (
+            "guards:\n  new",
+            f"guards:\n  adult: {{when: {test}, error: {{no_such_gate: {{id: id}}}}}}\n  new",
+        ),
+        ("methods: [coin],", "methods: [coin], params: {visit: Visit}, guards: [known, adult],"),
+    ):
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    (scenario,) = scenarios(program_of(text.encode(), "m.yaml"))
+    visits = {dict(c.arguments)["visit"] for c in scenario.calls if c.method == "coin"}
+    # No rule reads the name.
+    assert visits == {("Dog",), *(("Guest", age, "x") for age in (0, 17, 18, 19))}
+    assert "unlocked" in Search(scenario).run().statuses
 
 
 FEED = """\

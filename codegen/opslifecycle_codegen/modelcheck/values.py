@@ -133,7 +133,7 @@ class Values:
             return self._several(inner, path, source)
         if inner.kind == "union":
             variants = self._symbols.unions[inner.name].variants
-            return [(name, *value) for name in variants for value in self._fields(name, path)[:1]]
+            return [(name, *value) for name in variants for value in self._fields(name, path)]
         return [tuple(value) for value in self._fields(inner.name, path)]
 
     def _several(self, type: Type, path: str, source: Source) -> list[Value]:
@@ -204,7 +204,8 @@ class Values:
 
     def _looked_at(self, record: str) -> set[str]:
         """Return the fields that rules read, also through others that a constructor computes."""
-        found = {name for of, name in self._evaluator.looked_at if of == record}
+        owners = (record, self._symbols.records[record].union)
+        found = {name for of, name in self._evaluator.looked_at if of and of in owners}
         for (of, name), tree in self._program.always.items():
             if of == record and name in found:
                 found |= {each.name for each in nodes_of(tree) if isinstance(each, nodes.Name)}
