@@ -36,9 +36,9 @@ def main() -> None:
             watch = till.watch(id)
             if amount >= 100:
                 till.capture(id, amount - 50, now, last=False)
-            till.capture(id, 50, now, last=False)
+            status = till.capture(id, 50, now, last=False)
             # All of it was captured, so it has succeeded; it may be refunded later.
-            assert watch.result(timeout=5) is PaymentStatus.SUCCEEDED
+            assert status is watch.result(timeout=5) is PaymentStatus.SUCCEEDED
         till.refund(id, 500)
         try:
             till.request(PaymentId.new(), 49, "eur", now)

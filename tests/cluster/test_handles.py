@@ -7,6 +7,7 @@ import random
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,7 +37,9 @@ from opslifecycle.cluster.cluster import _ClusterStore
 from opslifecycle.cluster.remote import RemoteExecutor
 from opslifecycle.shell.commands import Command, Decision
 
+from tests.codegen.test_returns import DEAL, RETURNING
 from tests.support.builders import HANDLE, SLOT, UPDATE, result, spec
+from tests.support.codegen.projects import package
 from tests.support.postgres.databases import Database
 from tests.support.waiting import eventually
 
@@ -430,5 +433,28 @@ def test_a_cluster_opens_nothing_outside_of_its_block(postgres: Database) -> Non
         assert postgres.query("SELECT count(*) FROM registries WHERE owner IS NOT NULL") == [(0,)]
 
     asyncio.run(main())
+
+    asyncio.run(main())
+
+
+def test_a_handle_has_the_value_that_an_action_returns(postgres: Database, tmp_path: Path) -> None:
+    deals = package(tmp_path, DEAL, "deal_of_hosts", *RETURNING)
+    arguments: dict[str, Any] = {"schema": postgres.schema, "poll_seconds": 0.2}
+
+    async def main() -> None:
+        async with (
+            Cluster(postgres.dsn, deals.AsyncDealRegistry, **arguments) as one,
+            Cluster(postgres.dsn, deals.AsyncDealRegistry, **arguments) as other,
+        ):
+            owner, handle = await one.open("deals"), await other.open("deals")
+            id = deals.DealId.new()
+            await owner.offer(id)
+            assert await handle.note(id) == 1
+            assert await owner.note(id) == 2
+            assert await handle.pay(id, 7) == 3
+            await handle.dispute(id)
+            assert await handle.settle(id, 5) == deals.Paid(5)
+            with pytest.raises(deals.DealStateError):
+                await handle.settle(id, 5)
 
     asyncio.run(main())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from queue import SimpleQueue
 from types import ModuleType
 from typing import Any
 
@@ -11,7 +12,7 @@ from opslifecycle import MemoryStore
 from opslifecycle_codegen.base.diagnostics import InvalidMachineError
 from opslifecycle_codegen.cli.project import program_of
 
-from tests.support.codegen.projects import assert_clean, imported, project
+from tests.support.codegen.projects import assert_clean, imported, package, project
 
 JOB = Path(__file__).with_name("job.yaml")
 
@@ -104,3 +105,63 @@ def test_a_parent_is_a_field_with_an_id_of_the_machine_that_never_changes() -> N
                    ("guards: [known]}", "guards: [live_parent]}")) == [
         ("name-collision", "live_parent is the guard that asks for a live parent")
     ]  # fmt: skip
+
+
+#: A job whose cancellation has an effect, and jobs in another registry whose parents it has.
+TELLING = (
+    ("\nerrors:\n", "\neffects:\n  tell: {summary: Cancel the children.}\n\nerrors:\n"),
+    ("methods: [cancel], from", "methods: [cancel], effects: [tell], from"),
+)
+ELSEWHERE = (
+    ("  parent: {type: JobId | None, initial: parent}", "  parent: {type: str, initial: parent}"),
+    ("\nparent:\n  field: parent\n  error: {no_parent: {id: parent}}\n", "\n"),
+    ("  no_parent: {class: ParentEndedError, ", "  twice: {class: AskedTwiceError, "),
+    (
+        "fields: {id: JobId | None}, message: 'no job {id} runs'}",
+        "fields: {id: JobId}, message: twice}",
+    ),
+    (
+        "  twice: {class: AskedTwiceError, fields: {id: JobId},"
+        " message: 'job {id} is asked for twice'}\n",
+        "",
+    ),
+    ("parent: JobId | None}", "parent: str}"),
+    (
+        "from: [running], to: cancelled}",
+        "from: [running], to: cancelled, idempotent_in: [done, cancelled]}",
+    ),
+)
+
+
+def test_children_in_another_registry_follow_by_an_effect(tmp_path: Path) -> None:
+    """The effect comes at least once, and children that have ended already are no error."""
+    for folder in ("parents", "others"):
+        (tmp_path / folder).mkdir()
+    parents = package(tmp_path / "parents", JOB, "parent_jobs", *TELLING)
+    others = package(tmp_path / "others", JOB, "child_jobs", *ELSEWHERE)
+    delivered: SimpleQueue[int] = SimpleQueue()
+    children = others.JobRegistry(store=MemoryStore())
+
+    def handle(message: Any) -> None:
+        for child in children.jobs(parent=str(message.snapshot.id)):
+            try:
+                children.cancel(child.id)
+            except others.NotNowError as refused:
+                if not refused.already_done:
+                    raise
+        delivered.put(message.attempt)
+        if message.attempt == 1:
+            # A crash after the work, in effect: the message comes again.
+            raise OSError
+
+    store, id = MemoryStore(), parents.JobId.new()
+    with children, parents.JobRegistry(store=store, on_effect=handle) as registry:
+        registry.start(id, None)
+        ids = [others.JobId.new() for _ in range(3)]
+        for child in ids:
+            children.start(child, str(id))
+        children.finish(ids[0])
+        registry.cancel(id)
+        assert [delivered.get(timeout=10) for _ in range(2)] == [1, 2]
+        ends = [children.snapshot(child).status.value for child in ids]
+    assert ends == ["done", "cancelled", "cancelled"]
