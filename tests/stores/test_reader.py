@@ -426,3 +426,28 @@ def test_effects_that_wait_for_their_delivery(tmp_path: Path, make: Callable[[],
             reader.refresh()
             assert reader.records.pending_effects() == owner.pending_effects()
             assert reader.records.capture() == owner.capture()
+
+
+def test_who_waits_for_a_successor_finds_it_as_the_owner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread that a look wakes may run before the look has returned."""
+    path, owners = tmp_path / "store.db", []
+    with (
+        owning(path) as process,
+        Reader(Registry, SqliteStore(path), poll_seconds=60) as reader,
+    ):
+        take = reader._copy.take  # type: ignore[union-attr]
+
+        def waking(*look: Any) -> None:
+            take(*look)
+            owners.append(reader.owner)
+
+        monkeypatch.setattr(reader._copy, "take", waking)
+        process.process.kill()
+        process.process.wait()
+        reader.refresh()
+        with Registry(store=SqliteStore(path)):
+            reader.refresh()
+        reader.refresh()
+    assert [each is None for each in owners] == [True, False, True]

@@ -178,15 +178,16 @@ class Reader(Generic[ReadsT_co]):
             raise self._failure
         if not copy.replica.is_open:
             raise RegistryClosedError
+        before = self._found
         try:
             with reporting_damage(self._store):
-                found = self._look()
+                # The owner first: a wait that this look ends must not see the one before.
+                found = self._found = self._look()
                 copy.take(found.stored, self._store.name)
         except _LASTING as error:
-            self._failure = error
+            self._failure, self._found = error, before
             copy.replica.end()
             raise
-        self._found = found
 
     def _follow(self, stopped: threading.Event) -> None:
         problem = ""
