@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -22,8 +23,25 @@ from opslifecycle.stores.sqlite.reader import StoreReader
 
 from opslifecycle.operations.storage import CODEC
 from tests.support.builders import completed, running
-from tests.support.owners import owning, query
+from tests.support.owners import needs, owning, query
 
+#: Prints what an owner and a reader find at each path.
+LOOK = """
+import pathlib, sys
+from opslifecycle import PersistenceError, Registry, RegistryOwnedError, SqliteStore
+from opslifecycle.operations.storage import CODEC
+from opslifecycle.stores.sqlite.reader import StoreReader
+for path in sys.argv[1:]:
+    for attempt in (
+        lambda: Registry(store=SqliteStore(path)), StoreReader(pathlib.Path(path), CODEC.schema).all
+    ):
+        try:
+            print(len(attempt()), "registry")
+        except RegistryOwnedError:
+            print("RegistryOwnedError")
+        except PersistenceError as error:
+            print("PersistenceError:", error.cause)
+"""
 needs_inodes = pytest.mark.skipif(
     sys.platform == "win32", reason="SKIPPED: files have no numbers of their own here"
 )
@@ -186,3 +204,31 @@ class TestHardLinks:
         path.with_name(own).hardlink_to(path)
         assert work(path, 1) == (epoch, 2)
         assert len(StoreReader(path, CODEC.schema).all()) == 1
+
+
+@needs("unshare", "--mount", "--map-root-user")
+@pytest.mark.parametrize("name", ["store.db", "a store.db"])
+def test_a_file_that_is_mounted_alone_is_refused(name: str, path: Path) -> None:
+    """Containers mount a file by itself with a volume for it; its log is then in another folder."""
+    with Registry(store=SqliteStore(path)) as registry:
+        completed(registry)
+        for folder in ("alone", "whole"):
+            (path.parent / folder).mkdir()
+        (path.parent / "alone" / name).touch()
+        script = (
+            f"mount --bind {path} '{path.parent}/alone/{name}' &&"
+            f" mount --bind {path.parent} {path.parent}/whole && exec {sys.executable} -c '{LOOK}'"
+            f" '{path.parent}/alone/{name}' {path.parent}/whole/store.db"
+        )
+        run = subprocess.run(
+            ["unshare", "--mount", "--map-root-user", "sh", "-c", script],
+            capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    alone = (
+        "PersistenceError: it is mounted alone, and what is written by this mount is lost by others"
+    )
+    assert run.stdout.splitlines() == [
+        f"{alone}; mount its folder", f"{alone}; mount its folder",
+        "RegistryOwnedError", "1 registry",
+    ]  # fmt: skip

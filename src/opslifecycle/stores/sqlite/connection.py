@@ -21,7 +21,7 @@ def existing(path: Path) -> StoreFile:
     """Locate an existing store.
 
     Raises:
-        PersistenceError: There is no file, or it has hard links.
+        PersistenceError: There is no file, it has hard links, or it is mounted alone.
         StoreDamagedError: The file is empty.
     """
     file = locate(check_path(path))
@@ -34,6 +34,12 @@ def existing(path: Path) -> StoreFile:
         reason = (
             f"it has {file.names} names (hard links), and what is written by one of them is lost by"
             " the other; remove the other name, or copy the file"
+        )
+        raise PersistenceError(str(path), reason)
+    if file.is_mounted_alone():
+        reason = (
+            "it is mounted alone, and what is written by this mount is lost by others; mount its"
+            " folder"
         )
         raise PersistenceError(str(path), reason)
     return file

@@ -25,6 +25,9 @@ _REASONS = {
     errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
     errno.ENOTDIR: "a part of the path is no folder; name another path",
 }
+#: The mounts that this process sees; their paths have octal codes for white space.
+_MOUNTS = Path("/proc/self/mountinfo")
+_OCTAL = re.compile(rb"\\([0-7]{3})")
 #: What is wrong with the system or the file system, and not with one file.
 _OF_THE_SYSTEM = {
     errno.EMFILE: "this process has too many files open; close some, or raise `ulimit -n`",
@@ -68,6 +71,21 @@ class StoreFile:
             return os.stat(self.path).st_nlink - own > 1
         except OSError:
             return False
+
+    def is_mounted_alone(self) -> bool:
+        """Return whether the file is a mount of its own, so that its log is not beside it.
+
+        Linux alone can mount a file; containers do so with a volume for a file.
+        """
+        own = os.fsencode(self.path)
+        try:
+            mounts = _MOUNTS.read_bytes()
+        except OSError:
+            return False
+        points = (each.split(b" ")[4] for each in mounts.splitlines())
+        return any(
+            _OCTAL.sub(lambda code: bytes([int(code[1], 8)]), each) == own for each in points
+        )
 
     def _names_of_its_making(self) -> list[str]:
         """Return the names that `create` and a backup give a file before it has its own."""
