@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support.memory import put_temporary_files_into_memory
 from tests.support.postgres.server import NoServerError, PostgresServer, running_server
 
 if TYPE_CHECKING:
@@ -44,13 +45,15 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_configure() -> None:
-    """Have the programs of tests obey signals, also in a run in the background of a shell.
+    """Prepare this process and its children, the other processes of tests among them.
 
-    Such a run ignores SIGINT and SIGQUIT, and so would every program that it starts.
+    A run in the background of a shell ignores SIGINT and SIGQUIT, and so would every program that
+    a test starts.
     """
     for each in (signal.SIGINT, signal.SIGQUIT):
         if signal.getsignal(each) is signal.SIG_IGN:
             signal.signal(each, signal.SIG_DFL)
+    put_temporary_files_into_memory()
 
 
 @pytest.hookimpl(wrapper=True)

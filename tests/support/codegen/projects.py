@@ -41,11 +41,11 @@ ENVIRONMENT = {
     "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
 }
 
-#: Of pytest: it reads the project alone, and no folder around it; a test for the rows of a table
-#: that has none is an error, where it would be skipped.
+#: Of pytest: it reads the project alone, and no folder around it; what its tests made is gone at
+#: their end; a test for the rows of a table that has none is an error, where it would be skipped.
 _ALONE = [
     "-c", os.devnull, "--rootdir", ".", "--confcutdir", ".", "-p", "no:cacheprovider",
-    "-o", "empty_parameter_set_mark=fail_at_collect",
+    "-o", "tmp_path_retention_policy=failed", "-o", "empty_parameter_set_mark=fail_at_collect",
 ]  # fmt: skip
 
 _MACHINE = """
