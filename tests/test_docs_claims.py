@@ -15,8 +15,8 @@ DOCS = ROOT / "docs"
 WITHOUT_CLAIMS = {"index", "assurance", "performance"}
 PAGES = sorted(
     path
-    for folder in ("reference/language", "explanation", "howto")
-    for path in (DOCS / folder).glob("*.md")
+    for pages in ("reference/language/*", "reference/versioning", "explanation/*", "howto/*")
+    for path in DOCS.glob(f"{pages}.md")
     if path.stem not in WITHOUT_CLAIMS
 )
 _RUNS = re.compile(r"^```(console|python)", re.MULTILINE)
