@@ -271,8 +271,10 @@ class _Copy(Generic[ReadsT_co]):
         elif old["epoch_id"] != new["epoch_id"]:
             raise EpochChangedError(old["epoch_id"], new["epoch_id"])
         elif new["watermark"] < old["watermark"]:
-            rule = f"the feed went back from {old['watermark']} to {new['watermark']}"
-            raise StoreDamagedError(where, 0, rule)
+            cause = (
+                "it was restored from a backup, and no process has opened it since; open a registry"
+            )
+            raise PersistenceError(where, cause)
 
     def _restore_outbox(self, contents: StoreContents) -> None:
         outbox = self._parts.outbox

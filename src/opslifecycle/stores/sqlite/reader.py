@@ -122,7 +122,9 @@ class StoreReader(Reader):
             self._known.pop(name, None)
             return None
         # It comes back when it is complete: an interrupt must not leave one that has read a part.
-        reader = self._readers.pop(name, None) or LogReader(path, name, self._schema)
+        reader = self._readers.pop(name, None)
+        if reader is None or not _continues(reader, database, row):
+            reader = LogReader(path, name, self._schema)
         version = reader.advance(database, row)
         found = reader.stored()
         self._readers[name] = reader
@@ -177,6 +179,16 @@ class StoreReader(Reader):
         finally:
             if database is not None:
                 database.close()
+
+
+def _continues(reader: LogReader, database: sqlite3.Connection, row: RegistryRow) -> bool:
+    """Return whether a reader has read on. If not, the store was restored, or it is damaged."""
+    try:
+        reader.advance(database, row)
+    except StoreDamagedError:
+        # Rows that do not follow those that were read before may still follow each other.
+        return False
+    return True
 
 
 def _is_quiet(file: StoreFile) -> bool:
