@@ -11,6 +11,7 @@ from opslifecycle_codegen.analysis.bulk import BulkCommands
 from opslifecycle_codegen.analysis.choices import choices
 from opslifecycle_codegen.analysis.commands import Commands
 from opslifecycle_codegen.analysis.crossings import Crossings
+from opslifecycle_codegen.analysis.defaults import keywords_of
 from opslifecycle_codegen.analysis.ends import Ends
 from opslifecycle_codegen.analysis.expressions import compile_expression
 from opslifecycle_codegen.analysis.groups import flattened
@@ -281,11 +282,12 @@ class _Analyzer:
     def _classifier(self, name: Name, declared: view_model.Classifier) -> Rule:
         params = self._commands.params(declared.params)
         defaults = self._commands.defaults.of_parameters(declared.params, params)
-        self._commands.defaults.of_method(list(declared.params), params, defaults)
+        keywords = keywords_of(declared.params)
+        self._commands.defaults.of_method(list(declared.params), params, defaults, keywords)
         scope = self._commands.base_scope(params, operation=optional(ENTITY), timed=False)
         tree = returned(declared.returns, scope, str(name), self._diagnostics)
         tree = tree or nodes.Literal(UNKNOWN, None)
-        return Rule(str(name), declared.summary, tree, params, defaults)
+        return Rule(str(name), declared.summary, tree, params, defaults, keywords)
 
     def _state_names(self) -> dict[str, Expression]:
         many = f"{self._machine.entity}s"

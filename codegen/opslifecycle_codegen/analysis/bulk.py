@@ -67,7 +67,8 @@ class BulkCommands:
         command = Command(
             str(name), str(name), declared.summary, action.params, to=way.to,
             outcome=way.outcome, effects=action.effects, notes=action.notes,
-            entry=action.entry, defaults=action.defaults, targets=action.targets,
+            entry=action.entry, defaults=action.defaults, keywords=action.keywords,
+            targets=action.targets,
         )  # fmt: skip
         return Bulk(command, action.name, unless, updates, declared.optional)
 

@@ -44,7 +44,7 @@ def _choice(
         return None
     first = chosen[0]
     for word, action in zip(declared.actions, chosen, strict=True):
-        if (action.params, action.defaults) != (first.params, first.defaults):
+        if _parameters(action) != _parameters(first):
             message = f"{action.name} has other parameters than {first.name}"
             hint = f"give all actions of {name} the same ones"
             found.add(word.mark, "wrong-type", message, hint)
@@ -71,3 +71,7 @@ def _ways(actions: Sequence[Command]) -> Iterator[tuple[Command, tuple[str, ...]
         own += [status for status in action.idempotent_in if status not in taken]
         taken.update(own)
         yield action, tuple(own)
+
+
+def _parameters(action: Command) -> tuple[object, ...]:
+    return action.params, action.defaults, action.keywords

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from opslifecycle_codegen.analysis.changes import Changes
-from opslifecycle_codegen.analysis.defaults import Defaults
+from opslifecycle_codegen.analysis.defaults import Defaults, keywords_of
 from opslifecycle_codegen.analysis.expressions import compile_expression
 from opslifecycle_codegen.analysis.guards import Guards
 from opslifecycle_codegen.analysis.resolve import Resolver, action_label
@@ -80,8 +80,9 @@ class Commands:
         """Return the command that creates a record, and the expression of its id."""
         params = self.params(declared.params)
         defaults = self.defaults.of_parameters(declared.params, params)
+        keywords = keywords_of(declared.params)
         for words in declared.methods.values():
-            self.defaults.of_method(words, params, defaults)
+            self.defaults.of_method(words, params, defaults, keywords)
         scope = self.base_scope(params)
         made = compile_expression(
             declared.id, scope, self._diagnostics, self._symbols.entity_fields["id"]
@@ -107,6 +108,7 @@ class Commands:
             self.changes.effects(declared.effects),
             to=str(declared.to),
             defaults=defaults,
+            keywords=keywords,
         )
         return command, made or nodes.NOTHING
 
@@ -131,7 +133,8 @@ class Commands:
         """Return the command of an action."""
         params = self.params(declared.params)
         defaults = self.defaults.of_parameters(declared.params, params)
-        self.defaults.of_method(list(declared.params), params, defaults)
+        keywords = keywords_of(declared.params)
+        self.defaults.of_method(list(declared.params), params, defaults, keywords)
         label = action_label(name, declared)
         sources = self._resolver.statuses(declared.from_)
         self._refuse_terminal_exit(declared.from_, sources)
@@ -151,7 +154,8 @@ class Commands:
             str(name), label, declared.summary, params, checks, from_statuses=sources,
             idempotent_in=self._resolver.statuses(declared.idempotent_in),
             deferred=declared.deferred, foreseeable=foreseeable, depends_on=depends_on,
-            defaults=defaults, returns=self.returned(declared.returns, params, str(name)),
+            defaults=defaults, keywords=keywords,
+            returns=self.returned(declared.returns, params, str(name)),
         )  # fmt: skip
         return self._targets.led(command, declared, scope)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from opslifecycle_codegen.analysis.expressions import compile_expression
 from opslifecycle_codegen.base.diagnostics import Diagnostics
@@ -35,11 +35,15 @@ class Defaults:
         return {name: tree for name, tree in found.items() if tree is not None}
 
     def of_method(
-        self, words: Sequence[Name], types: Mapping[str, Type], defaults: Mapping[str, Expression]
-    ) -> None:
+        self, words: Sequence[Name], types: Mapping[str, Type],
+        defaults: Mapping[str, Expression], keywords: Collection[str] = (),
+    ) -> None:  # fmt: skip
         """Report a parameter of a method that every call passes behind one that calls may omit."""
         defaulted = ""
         for word in words:
+            if word in keywords:
+                # Its place in a call is free.
+                continue
             type = types.get(str(word))
             if word in defaults:
                 defaulted = defaulted or str(word)
@@ -76,3 +80,8 @@ class Defaults:
 
 #: Words that are no texts.
 _CONSTANTS = ("None", "True", "False", "true", "false")
+
+
+def keywords_of(declared: Mapping[Name, command_model.Parameter]) -> frozenset[str]:
+    """Return the parameters that calls pass by name only."""
+    return frozenset(str(name) for name, each in declared.items() if each.keyword)

@@ -69,6 +69,7 @@ class WorkCalls:
         params = {
             str(word): self._create.params[word] for word in words if word in self._create.params
         }
+        self._refuse_keywords(self._create, params, str(method), declared.mark)
         offers = {**OFFERS["register"], **given}
         path = self._machine.create.id.strip()
         own = next((expr for target, expr in declared.register.items() if target == path), None)
@@ -107,6 +108,7 @@ class WorkCalls:
             message = f"{action.name} has no method that a supervisor could call"
             self._diagnostics.add(declared.do.mark, "missing-key", message)
         method = next((str(m) for m in methods if m == action.label), str((*methods, "")[0]))
+        self._refuse_keywords(action, action.params, action.name, declared.do.mark)
         offers = OFFERS[word]
         if word == "complete" and not declared.with_ and len(action.params) == 1:
             (type,) = action.params.values()
@@ -116,6 +118,15 @@ class WorkCalls:
             declared.with_, action.params, action.defaults, offers, declared.mark
         )
         return WorkCall(method, offers, arguments)
+
+    def _refuse_keywords(
+        self, command: Command, params: Iterable[str], what: str, mark: Location
+    ) -> None:
+        """Report parameters that a supervisor, which passes arguments in order, cannot pass."""
+        for param in params:
+            if param in command.keywords:
+                message = f"a supervisor passes {param} by its place, and {what} takes it by name"
+                self._diagnostics.add(mark, "wrong-shape", message, f"remove `keyword` of {param}")
 
     # Arguments ----------------------------------------------------------------------------------
 

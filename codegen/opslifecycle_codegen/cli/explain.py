@@ -139,7 +139,8 @@ def _region_lines(program: Program) -> list[str]:
 
 def _command_lines(program: Program, command: Command) -> list[str]:
     takes = ", ".join(
-        parameter_notation(name, type, command.defaults) for name, type in command.params.items()
+        parameter_notation(name, type, command.defaults, command.keywords)
+        for name, type in command.params.items()
     )
     lines = [f"  {command.name}({takes}): {line(command.summary)}"]
     if command.from_statuses:

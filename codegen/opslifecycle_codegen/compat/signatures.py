@@ -13,9 +13,9 @@ from opslifecycle_codegen.ir.expr import Expression
 from opslifecycle_codegen.ir.messages import ACTIONS, create_word
 from opslifecycle_codegen.ir.notation import notation
 from opslifecycle_codegen.ir.pages import BY_ID
-from opslifecycle_codegen.ir.parameters import omissible
+from opslifecycle_codegen.ir.parameters import NO_DEFAULTS, in_call_order, omissible
 from opslifecycle_codegen.ir.parts import METHODS, methods_of
-from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.ir.program import Command, Program, Rule
 from opslifecycle_codegen.ir.types import Type
 
 
@@ -26,6 +26,8 @@ class Parameter:
     name: str
     type: str
     default: str | None = None
+    #: Whether calls pass it by its name only.
+    keyword: bool = False
 
     def __str__(self) -> str:
         shown = f"{self.name}: {self.type}" if self.type else self.name
@@ -40,8 +42,18 @@ class Signature:
     returns: str = ""
 
     def __str__(self) -> str:
-        shown = f"({', '.join(map(str, self.parameters))})"
+        shown = f"({', '.join(_with_star(self.parameters))})"
         return f"{shown} -> ({self.returns})" if self.returns else shown
+
+
+def _with_star(parameters: Sequence[Parameter]) -> Iterator[str]:
+    """Yield parameters as Python has them, with `*` before the first that is passed by name."""
+    has_star = False
+    for each in parameters:
+        if each.keyword and not has_star:
+            has_star = True
+            yield "*"
+        yield str(each)
 
 
 def signatures(program: Program, names: Renames) -> dict[str, Signature]:
@@ -50,28 +62,28 @@ def signatures(program: Program, names: Renames) -> dict[str, Signature]:
     found: dict[str, Signature] = {}
     for method, words in machine.create.methods.items():
         taken = {str(word): create.params[str(word)] for word in words}
-        parameters = _parameters(create_word(machine), taken, create.defaults, names)
+        parameters = _parameters(create_word(machine), taken, create, names)
         found[str(method)] = Signature(tuple(parameters))
     id = Parameter("id", "")
     for action in program.actions:
         declared = next(a for n, a in machine.actions.items() if n == action.name)
-        parameters = _parameters(action.name, action.params, action.defaults, names)
+        parameters = _parameters(action.name, action.params, action, names)
         signature = Signature((id, *parameters), _value(action.returns, names))
         found.update(dict.fromkeys(map(str, declared.methods), signature))
     for choice in program.choices:
         first = choice.first
-        parameters = _parameters(first.name, first.params, first.defaults, names)
+        parameters = _parameters(first.name, first.params, first, names)
         found[choice.name] = Signature((id, *parameters), _value(choice.returns, names))
     for bulk in program.bulk:
         command = bulk.command
-        parameters = _parameters(bulk.action, command.params, command.defaults, names)
+        parameters = _parameters(bulk.action, command.params, command, names)
         found[command.name] = Signature(tuple(parameters))
     for rule in program.classifiers:
-        parameters = _parameters(rule.name, rule.params, rule.defaults, names)
+        parameters = _parameters(rule.name, rule.params, rule, names)
         found[rule.name] = Signature((id, *parameters), bare(names.type(rule.type)))
     for key in program.unique:
         types = {name: type.required for name, type in key.fields.items()}
-        parameters = _parameters(key.name, types, {}, names)
+        parameters = _parameters(key.name, types, None, names)
         found[key.name] = Signature(tuple(parameters))
     if machine.listing is not None:
         found[str(machine.listing.method)] = Signature(tuple(_listing(program, names)))
@@ -97,14 +109,18 @@ def _listing(program: Program, names: Renames) -> Iterator[Parameter]:
 
 
 def _parameters(
-    command: str, types: Mapping[str, Type], defaults: Mapping[str, Expression], names: Renames
+    word: str, types: Mapping[str, Type], command: Command | Rule | None, names: Renames
 ) -> Iterator[Parameter]:
-    may_omit, today = omissible(types, defaults), names.name(ACTIONS, command)
-    for name, type in types.items():
+    """Yield the parameters of a method in the order of its signature."""
+    defaults = command.defaults if command is not None else NO_DEFAULTS
+    keywords = (command.keywords if command is not None else frozenset()) & types.keys()
+    may_omit, today = omissible(types, defaults, keywords), names.name(ACTIONS, word)
+    for name in in_call_order(types, keywords):
         default = None
         if name in may_omit:
             default = notation(names.tree(defaults[name])) if name in defaults else "None"
-        yield Parameter(names.argument(today, name), bare(names.type(type)), default)
+        type = bare(names.type(types[name]))
+        yield Parameter(names.argument(today, name), type, default, name in keywords)
 
 
 def signature_changes(old: Program, new: Program, names: Renames) -> Iterator[Change]:
@@ -130,22 +146,31 @@ def _changed(method: str, old: Signature, new: Signature) -> Iterator[Change]:
     if not _takes_calls_of(new.parameters, old.parameters) or new.returns != old.returns:
         yield Change("method-changed", f"{method} was {old} and is {new}")
         return
-    for was, now in zip(old.parameters, new.parameters, strict=False):
+    after = {each.name: each for each in new.parameters}
+    for was in old.parameters:
+        now = after.pop(was.name)
+        if was.keyword and not now.keyword:
+            yield Change("parameter-added", f"{method} takes {now.name} by its place, too")
         if was.default is None and now.default is not None:
             yield Change("parameter-added", f"{method} may be called without {now.name}")
         elif was.default != now.default:
             subject = f"the default of {now.name} in {method}"
             yield Change("default-changed", f"{subject} was {was.default} and is {now.default}")
-    for added in new.parameters[len(old.parameters) :]:
+    for added in after.values():
         yield Change("parameter-added", f"{method} gains the parameter {added}")
 
 
 def _takes_calls_of(new: Sequence[Parameter], old: Sequence[Parameter]) -> bool:
     """Return whether every call with the old parameters is one with the new ones."""
-    if len(new) < len(old) or any(each.default is None for each in new[len(old) :]):
-        return False
-    return all(
-        (was.name, was.type) == (now.name, now.type)
-        and (was.default is None or now.default is not None)
-        for was, now in zip(old, new, strict=False)
+    by_place = [each for each in old if not each.keyword]
+    after = {each.name: each for each in new}
+    kept = all(
+        each.name in after
+        and each.type == after[each.name].type
+        and (each.default is None or after[each.name].default is not None)
+        for each in old
     )
+    in_place = [each.name for each in new if not each.keyword][: len(by_place)]
+    known = {each.name for each in old}
+    free = all(each.default is not None for each in new if each.name not in known)
+    return kept and free and in_place == [each.name for each in by_place]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from attrs import frozen
 
@@ -13,7 +13,7 @@ from opslifecycle_codegen.emit.python import Printer, constant
 from opslifecycle_codegen.emit.types import check_lines
 from opslifecycle_codegen.ir.expr import Expression
 from opslifecycle_codegen.ir.naming import command_method, public_methods
-from opslifecycle_codegen.ir.parameters import NO_DEFAULTS, omissible
+from opslifecycle_codegen.ir.parameters import NO_DEFAULTS, in_call_order, omissible
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.public_names import PublicNames
 from opslifecycle_codegen.ir.types import Type
@@ -114,21 +114,24 @@ class MethodPrinter:
         abstract: bool = False,
         runs: bool = False,
         acts: bool = False,
-        keyword_only: bool = False,
+        keywords: Collection[str] = (),
         none_without: bool = False,
         defaults: Mapping[str, Expression] = NO_DEFAULTS,
     ) -> PublicMethod:
-        parameters: list[str | Code] = ["self", *(["*"] if keyword_only and types else [])]
+        parameters: list[str | Code] = ["self"]
         returns = annotation(returns, self._members)
         checks: list[str] = []
-        may_omit = omissible(types, defaults, keyword_only=keyword_only)
-        for param, type in types.items():
-            declared = f"{param}: {annotation(type.python, self._members)}"
+        may_omit = omissible(types, defaults, keywords)
+        for param in in_call_order(types, keywords):
+            if param in keywords and "*" not in parameters:
+                parameters.append("*")
+            declared = f"{param}: {annotation(types[param].python, self._members)}"
             if param in may_omit:
                 default = self._default(defaults.get(param), 12)
                 parameters.append(layout.assigned(declared, default))
             else:
                 parameters.append(declared)
+        for param, type in types.items():
             if not (acts and param == "id"):
                 # The executor checks the id of the record that a command acts on.
                 checks += check_lines(param, param, type, indent=8, hidden="type" in types)

@@ -40,7 +40,7 @@ class RegistryLowering(MethodPrinter):
                 str(method), types, "None", command.summary, more,
                 self._act(self._public_id(), f"{self._names.authority}.register", given),
                 abstract=method not in create.optional_methods, runs=True,
-                defaults=command.defaults,
+                defaults=command.defaults, keywords=command.keywords & types.keys(),
             )  # fmt: skip
         for action in self._program.actions:
             yield from self._action_methods(action)
@@ -55,7 +55,7 @@ class RegistryLowering(MethodPrinter):
             yield self._method(
                 each.command.name, each.command.params, "None", each.command.summary, more,
                 self._run("_rt.acting_on_all", arguments), abstract=not each.optional, runs=True,
-                defaults=each.command.defaults,
+                defaults=each.command.defaults, keywords=each.command.keywords,
             )  # fmt: skip
         for removing in erasing(self._program):
             more = [f"{moves(removing)} {raises(removing.guards)}"]
@@ -95,6 +95,7 @@ class RegistryLowering(MethodPrinter):
         return self._method(
             method, self._of_one(action.params), returns, asked.summary, more, body,
             abstract=True, runs=True, acts=asked.returns is None, defaults=action.defaults,
+            keywords=action.keywords,
         )  # fmt: skip
 
     # Features -----------------------------------------------------------------------------------
@@ -173,7 +174,7 @@ class RegistryLowering(MethodPrinter):
             body = pages.page_call(declared, wanted, self._width)
         return self._method(
             str(listing.method), types, returns, listing.summary, more, body, abstract=True,
-            keyword_only=True, defaults=pages.DEFAULTS if declared is not None else NO_DEFAULTS,
+            keywords=types, defaults=pages.DEFAULTS if declared is not None else NO_DEFAULTS,
         )  # fmt: skip
 
     def _archive(self) -> Iterator[PublicMethod]:
@@ -181,7 +182,7 @@ class RegistryLowering(MethodPrinter):
             yield self._method(
                 read.name, read.types, read.returns, read.summary, [read.more],
                 self._call(*read.call(awaits=self._awaits)), runs=True,
-                keyword_only="id" not in read.types, defaults=archive.DEFAULTS,
+                keywords=() if "id" in read.types else read.types, defaults=archive.DEFAULTS,
             )  # fmt: skip
 
     def feed_type(self) -> str:
@@ -265,4 +266,5 @@ class RegistryLowering(MethodPrinter):
             yield self._method(
                 rule.name, self._of_one(rule.params), rule.type.python, rule.summary, [],
                 self._call("return self._engine.ask", arguments), defaults=rule.defaults,
+                keywords=rule.keywords,
             )  # fmt: skip

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from attrs import frozen
 
 from opslifecycle_codegen.emit import layout
 from opslifecycle_codegen.emit.code import Code
 from opslifecycle_codegen.emit.ratchet import sample
+from opslifecycle_codegen.ir.parameters import in_call_order
 from opslifecycle_codegen.ir.program import Command, Program
 from opslifecycle_codegen.ir.sampled import Sampled
+from opslifecycle_codegen.ir.symbols import Symbols
+from opslifecycle_codegen.ir.types import Type
 
 
 @frozen
@@ -26,16 +31,25 @@ def store_test(program: Program, sampled: Sampled, width: int) -> StoreTest | No
     if not sampled.is_stored or _holds_foreign(program, create):
         return None
     method, words = next(iter(program.machine.create.methods.items()))
-    samples = [sample(create.params[str(word)], symbols) for word in words]
+    samples = _arguments({str(word): create.params[str(word)] for word in words}, create, symbols)
     begin = layout.called(f"registry.{method}", samples)
     methods, actions = methods_of(program), _called(program)
     calls = []
     for action in actions:
-        given = [Code("id"), *(sample(type, symbols) for type in action.params.values())]
+        given = [Code("id"), *_arguments(action.params, action, symbols)]
         call = layout.called(f"registry.{methods[action.name]}", given)
         calls.append((action.name, layout.statement("", call, "", indent=12, width=width)))
     lines = layout.statement("", begin, "", indent=4, width=width)
     return StoreTest(lines, calls, _before(program, actions))
+
+
+def _arguments(types: Mapping[str, Type], command: Command, symbols: Symbols) -> list[Code]:
+    """Return the samples that a call passes, some of them by name."""
+    keywords = command.keywords
+    return [
+        layout.behind(f"{name}=" if name in keywords else "", sample(types[name], symbols))
+        for name in in_call_order(types, keywords)
+    ]
 
 
 def _holds_foreign(program: Program, command: Command) -> bool:

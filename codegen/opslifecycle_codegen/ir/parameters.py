@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
 
 from opslifecycle_codegen.ir.expr import Expression
@@ -14,28 +14,38 @@ NO_DEFAULTS: Mapping[str, Expression] = MappingProxyType({})
 
 
 def omissible(
-    types: Mapping[str, Type], defaults: Mapping[str, Expression], *, keyword_only: bool = False
+    types: Mapping[str, Type],
+    defaults: Mapping[str, Expression],
+    keywords: Collection[str] = (),
 ) -> frozenset[str]:
     """Return the parameters that a call may leave out: their value is the default, or None.
 
     An optional parameter without a declared default may be left out unless one that every call
-    passes stands behind it; where all are passed by name, always.
+    passes stands behind it; where it is passed by name, always.
 
     Args:
         types: The parameters of a method in their order.
         defaults: The declared defaults.
-        keyword_only: Whether the method takes them by name only.
+        keywords: Those that are passed by name only.
     """
-    found: set[str] = set()
+    found = {name for name in keywords if name in defaults or types[name].optional}
     for name, type in reversed(list(types.items())):
-        if name in defaults or type.optional:
-            found.add(name)
-        elif not keyword_only:
+        if name in keywords:
+            continue
+        if not (name in defaults or type.optional):
             break
+        found.add(name)
     return frozenset(found)
 
 
-def parameter_notation(name: str, type: Type, defaults: Mapping[str, Expression]) -> str:
+def in_call_order(names: Iterable[str], keywords: Collection[str]) -> list[str]:
+    """Return parameters as a signature has them: those that are passed by name only come last."""
+    return sorted(names, key=lambda name: name in keywords)
+
+
+def parameter_notation(
+    name: str, type: Type, defaults: Mapping[str, Expression], keywords: Collection[str] = ()
+) -> str:
     """Return a parameter in the notation of the machine: `percent: int = 0`."""
     default = f" = {notation(defaults[name])}" if name in defaults else ""
-    return f"{name}: {type}{default}"
+    return f"{name}: {type}{default}{' by name' if name in keywords else ''}"

@@ -97,6 +97,8 @@ class Command:
     steps: tuple[EndStep, ...] = ()
     #: The values of parameters that a call leaves out.
     defaults: dict[str, Expression] = field(factory=dict)
+    #: The parameters that calls pass by name only.
+    keywords: frozenset[str] = frozenset()
     #: What its methods return, an expression on the record that the command has changed.
     returns: Expression | None = None
     #: The targets of an action that has several. What follows its guards is theirs, not its own.
@@ -309,6 +311,7 @@ class Rule:
     tree: Expression
     params: dict[str, Type]
     defaults: dict[str, Expression] = field(factory=dict)
+    keywords: frozenset[str] = frozenset()
 
     @property
     def type(self) -> Type:

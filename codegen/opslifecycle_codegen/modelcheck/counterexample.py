@@ -10,6 +10,7 @@ from opslifecycle_codegen.analysis.scenario_rules import (
     DROP_BARRIER,
     DROP_WATCH,
 )
+from opslifecycle_codegen.ir.parameters import in_call_order
 from opslifecycle_codegen.ir.program import TIMER_PREFIX, Program
 from opslifecycle_codegen.ir.public_names import public_names
 from opslifecycle_codegen.ir.several import DICT, SET, element_of
@@ -140,16 +141,29 @@ def _python_call(program: Program, call: Call) -> str:
         asked = ", ".join(dict(call.arguments)["ids"])
         return f"waits.append(registry.{call.method}({key}.new(), [{asked}]))"
     params: dict[str, Type] = dict(program.create.params)
+    asked_for = _asked(program, call.method)
     for command in (*program.actions, *(each.command for each in program.bulk)):
         params |= command.params
     enum = Type("enum", program.symbols.cursor_enum)
     params |= {"consumer": enum, "cursor": INT}
     given = [call.id] if call.id is not None else []
     wanted = next((w for m, w in program.machine.create.methods.items() if m == call.method), None)
-    for name, value in call.arguments:
-        if wanted is None or name in wanted:
-            given.append(python_of(program, params[name], value))
+    values = {name: each for name, each in call.arguments if wanted is None or name in wanted}
+    for name in in_call_order(values, asked_for):
+        text = python_of(program, params[name], values[name])
+        given.append(f"{name}={text}" if name in asked_for else text)
     return f"registry.{call.method}({', '.join(given)})"
+
+
+def _asked(program: Program, method: str) -> frozenset[str]:
+    """Return what a call of a method passes by name only."""
+    actions = program.machine.actions.items()
+    names = {str(m): str(name) for name, each in actions for m in each.methods}
+    names |= {each.name: each.first.name for each in program.choices}
+    names |= {each.command.name: each.action for each in program.bulk}
+    action = names.get(method, "")
+    found = next((each for each in program.actions if each.name == action), program.create)
+    return found.keywords
 
 
 def python_of(program: Program, type: Type, value: Value) -> str:

@@ -86,12 +86,16 @@ class Effect(Declared):
 
 @frozen(kw_only=True)
 class Parameter(Declared):
-    """A parameter of a method: its type, and the value of a call that leaves it out."""
+    """A parameter of a method: its type, and the value of a call that leaves it out.
+
+    A `keyword` is passed by its name only.
+    """
 
     shorthand: ClassVar[str] = "type"
 
     type: TypeExpr
     default: Expr | None = None
+    keyword: bool = False
 
 
 #: The status of a new record where the machine does not name it: the initial ones of its regions.

@@ -129,7 +129,10 @@ _SECTIONS: dict[str, dict[str, str]] = {
         "when": "The condition on which it is taken; the last target has none.",
         "outcome": "What waiters receive of a terminal status or a milestone.",
     },
-    "Parameter": {"default": "The value of a call that leaves the parameter out."},
+    "Parameter": {
+        "default": "The value of a call that leaves the parameter out.",
+        "keyword": "Whether calls pass it by its name only.",
+    },
     "Snapshot": {
         "fields": "The fields, each with an expression on the record.",
         "json": "`omit_none` if fields that are None are left out of JSON.",

@@ -110,6 +110,19 @@ class Details:
             create["methods"][self.b.words.name()] = left
             self.b.has("create method without a parameter that has a default")
 
+    def keywords(self, pick: Pick) -> None:
+        """Parameters that calls pass by name, of commands that no supervisor calls."""
+        tree = self.b.tree
+        if not pick.chance(25):
+            return
+        commands = [tree["create"], *tree["actions"].values(), *tree["classifiers"].values()]
+        for command in commands:
+            for name, each in command.get("params", {}).items():
+                if pick.chance(35):
+                    declared = each if isinstance(each, dict) else {"type": each}
+                    command["params"][name] = {**declared, "keyword": True}
+                    self.b.has("parameter by name")
+
     def _constant(self, pick: Pick, type: str) -> str | None:
         """A default of a type; None for a type that has none."""
         shapes, inner = self.b.shapes, required(type)

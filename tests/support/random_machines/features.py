@@ -457,6 +457,7 @@ def build(number: int) -> tuple[Tree, frozenset[str]]:
     add_keys(builder, apart)
     latest = Pick(number + _LATEST)
     details.defaults(latest)
+    details.keywords(Pick(-1 - number - 8 * _LATER))
     details.identifiers(latest)
     Working(builder, Pick(-1 - number - 3 * _LATER)).add()
     _divide(builder, Pick(-1 - number - 4 * _LATER))

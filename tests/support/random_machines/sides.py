@@ -137,12 +137,7 @@ class Side:
         return found
 
     def _called(self, asked: Asked) -> Any:
-        given = list(asked.arguments)
-        omissible = list(self.values.defaults(asked.call.method).values())
-        while given and omissible and _is_same(given[-1], omissible.pop()):
-            # What a call may leave out at its end has the same effect if it is passed.
-            given.pop()
-        return getattr(self.registry, asked.call.method)(*given)
+        return self.values.call(self.registry, asked.call.method, asked.arguments)
 
     def _same_refusal(self, asked: Asked, wanted: Refusal | None, found: Any) -> None:
         if wanted is None:
@@ -294,7 +289,7 @@ class Side:
                 names = {"registry": state.registry, self._views.entity: record,
                          "id": self.values.plain(id)}  # fmt: skip
                 names |= {n: self.values.plain(v) for n, v in given.items()}
-                found = getattr(self.registry, name)(id, *given.values())
+                found = self.values.call(self.registry, name, [id, *given.values()])
                 self._same(f"classifier: {name}", self.values.plain(found), function(names))
 
     def _same_permissions(self, id: Any, state: State) -> None:
@@ -428,7 +423,3 @@ class Side:
 
 def _sort_key(keys: list[Function], names: dict[str, Any]) -> list[Any]:
     return [key(names) for key in keys]
-
-
-def _is_same(one: object, other: object) -> bool:
-    return type(one) is type(other) and one == other

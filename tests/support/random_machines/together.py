@@ -81,7 +81,7 @@ class TogetherSide(Side):
         try:
             with self.registry._transaction() as transaction:
                 for each in asked:
-                    getattr(transaction, each.call.method)(*each.arguments)
+                    self.values.call(transaction, each.call.method, each.arguments)
         except OpsLifecycleError as error:
             return error
         except Exception as error:

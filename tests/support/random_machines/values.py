@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import enum
 import inspect
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import zip_longest
 from types import ModuleType
 from typing import Any
 
@@ -18,6 +20,7 @@ from opslifecycle_codegen.ir.public_names import public_names
 from opslifecycle_codegen.ir.several import DICT, LIST, SET, element_of
 from opslifecycle_codegen.ir.types import Type
 from opslifecycle_codegen.modelcheck.state import Items, Several
+from opslifecycle_codegen.source.words import NOWHERE, Name
 
 _TEXTS = ["x", "", 'a "b" \\ {c} \U0001f600\n']
 _COUNTS = [0, 1, 2, 5]
@@ -33,6 +36,20 @@ class Values:
         self._registry = getattr(package, public_names(program.machine).registry)
         self._symbols = program.symbols
         self._package = package
+        #: The parameters of methods, in the order in which the machine declares them.
+        self._names: dict[str, list[str]] = {
+            str(method): list(map(str, words))
+            for method, words in program.machine.create.methods.items()
+        }
+        for action in program.actions:
+            for name in program.machine.actions[Name(action.name, NOWHERE)].methods:
+                self._names[str(name)] = ["id", *action.params]
+        for choice in program.choices:
+            self._names[choice.name] = ["id", *choice.first.params]
+        for bulk in program.bulk:
+            self._names[bulk.command.name] = [*bulk.command.params]
+        for rule in program.classifiers:
+            self._names[rule.name] = ["id", *rule.params]
         self._id_type = program.symbols.entity_fields["id"]
         id_class = getattr(package, self._id_type.name)
         #: Identifiers of records, and behind them one that no record has.
@@ -47,6 +64,23 @@ class Values:
         signature = inspect.signature(getattr(self._registry, method))
         found = {name: each.default for name, each in signature.parameters.items()}
         return {name: each for name, each in found.items() if each is not inspect.Parameter.empty}
+
+    def call(self, registry: Any, method: str, arguments: Sequence[Any]) -> Any:
+        """Call a method with arguments in the order of the machine, leaving out what is default."""
+        signature = inspect.signature(getattr(self._registry, method)).parameters
+        names = self._names.get(method, [])
+        by_name = {n for n, each in signature.items() if each.kind is each.KEYWORD_ONLY}
+        given = [each for n, each in zip_longest(names, arguments) if n not in by_name]
+        keywords = {n: each for n, each in zip(names, arguments, strict=False) if n in by_name}
+        defaults = self.defaults(method)
+        keywords = {
+            n: e for n, e in keywords.items() if n not in defaults or not is_same(e, defaults[n])
+        }
+        omissible = [each for n, each in defaults.items() if n not in by_name]
+        while given and omissible and is_same(given[-1], omissible.pop()):
+            # What a call may leave out at its end has the same effect if it is passed.
+            given.pop()
+        return getattr(registry, method)(*given, **keywords)
 
     # From real to plain -------------------------------------------------------------------------
 
@@ -154,3 +188,7 @@ class Values:
         except OpsLifecycleError:
             # A constructor may judge what it is given; the plainest values have to do then.
             return found(**{n: self.sample(i.type, 0) for n, i in infos.items()})
+
+
+def is_same(one: object, other: object) -> bool:
+    return type(one) is type(other) and one == other
