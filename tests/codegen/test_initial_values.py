@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from itertools import product
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.codegen.test_names import base, found_in, spelled
-from tests.support.codegen.projects import ENVIRONMENT, edit, project, ran_tests
+from tests.support.codegen.projects import ENVIRONMENT, assert_typed, edit, project, ran_tests
 from tests.support.warm import python
 
 TYPES = ("bool", "int", "float", "str", "name", "OtherId", "Colour", "Point", "Shape")
@@ -196,7 +195,7 @@ def test_every_start_survives_a_kill_and_reopening(folder: Path) -> None:
 
 
 def test_what_is_generated_for_every_start_is_typed_and_passes(folder: Path) -> None:
-    ran(folder, "-m", "mypy", "--strict", "--config-file", os.devnull, "src")
+    assert_typed(folder)
     assert ran_tests(folder).returncode == 0
     ran(folder, "-m", "ruff", "format", "--isolated", "--line-length", "100", "--check", "src")
 
