@@ -14,7 +14,7 @@ def until(condition: Callable[[], object], what: object = None) -> None:
     """Wait until a condition holds.
 
     Args:
-        condition: Is looked at a hundred times a second, or for half of the time if it takes long.
+        condition: Is looked at a hundred times a second, or a third of the time if it takes long.
         what: Is named if it has not come within a minute; by default the condition.
     """
     deadline = time.monotonic() + DEADLINE_SECONDS
@@ -22,7 +22,7 @@ def until(condition: Callable[[], object], what: object = None) -> None:
     while not condition():
         now = time.monotonic()
         assert now < deadline, f"{what or condition} did not come in time"
-        time.sleep(max(_LOOK_SECONDS, now - looked))
+        time.sleep(max(_LOOK_SECONDS, 2 * (now - looked)))
         looked = time.monotonic()
 
 

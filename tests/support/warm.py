@@ -35,6 +35,7 @@ def python(
     cwd: Path,
     env: Mapping[str, str] | None = None,
     errors_apart: bool = False,
+    deadline: float = DEADLINE_SECONDS,
 ) -> subprocess.CompletedProcess[str]:
     """Run what an interpreter would run with these words: `-c TEXT`, `-m MODULE …` or `FILE …`.
 
@@ -43,9 +44,13 @@ def python(
         env: Its environment; by default that of the test.
         errors_apart: Whether what it writes to standard error is a text of its own. By default it
             stands in the output, where it was written.
+        deadline: After how many seconds it is killed.
 
     Returns:
         What it wrote, and its exit status.
+
+    Raises:
+        TimeoutError: It had not ended then.
     """
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "output"
@@ -55,11 +60,11 @@ def python(
             target=_run, args=(words, cwd, environment, _path_at_start(), output, errors)
         )
         process.start()
-        process.join(DEADLINE_SECONDS)
+        process.join(deadline)
         if process.exitcode is None:
             process.kill()
             process.join()
-            raise TimeoutError(f"{words} had not ended after {DEADLINE_SECONDS} seconds")
+            raise TimeoutError(f"{words} had not ended after {deadline} seconds")
         written = output.read_text(encoding="utf-8")
         told = errors.read_text(encoding="utf-8") if errors_apart else ""
     return subprocess.CompletedProcess(words, process.exitcode, written, told)

@@ -10,18 +10,17 @@ from typing import Any
 
 from tests.support.chaos.places import ROOT
 from tests.support.chaos.verdict import ViolationError, require
+from tests.support.warm import python
 
 CLI = (sys.executable, "-m", "opslifecycle.cli.main")
 
 
 def cli(*words: str, store: Path, deadline: float) -> subprocess.CompletedProcess[str]:
     """Return what a command has printed; it ends within so many seconds, without a traceback."""
+    command = (*CLI[1:], *words, "--store", str(store))
     try:
-        done = subprocess.run(
-            [*CLI, *words, "--store", str(store)], cwd=ROOT, capture_output=True, text=True,
-            timeout=deadline, check=False,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired as error:
+        done = python(*command, cwd=ROOT, errors_apart=True, deadline=deadline)
+    except TimeoutError as error:
         raise ViolationError("hang", f"{words} has not ended") from error
     require("Traceback" not in done.stderr, "traceback", done.stderr)
     return done
