@@ -300,10 +300,11 @@ def test_responses_come_in_parts_and_what_is_not_asked_is_ignored(store: Store) 
             assert found["first"]["params"]["message"] == "1?"
             await answer(client, id, first=said("a"), unknown=said("x"))
             assert set((await raw(client, id))["inputRequests"]) == {"second"}
-            await answer(client, id, first=said("other"), second=said("b"))
-            await answer(client, id, second=said("late"), third=said("early"))
+            # The third request follows the answer to the second one.
+            await answer(client, id, first=said("other"), third=said("early"))
+            await answer(client, id, second=said("b"))
             await requests_of(server, client, id, "third")
-            await answer(client, id, third=said("c"))
+            await answer(client, id, second=said("late"), third=said("c"))
             assert text_of(await wait_for_task(client.session, id)) == "a b c"
             await answer(client, id, third=said("late"))
 
