@@ -134,6 +134,7 @@ def one_by_one(scenario: Scenario, state: State, call: Call) -> State:
     """A command that ends every live record, as if each end came by itself."""
     interpreter, now = scenario.interpreter, Draft(state)
     _, action, updates = interpreter._bulk[call.method]
+    assert action is not None
     given = dict(call.arguments)
     interpreter.ends.update(now, updates, {"registry": state.registry, **given}, [])
     for place, id in enumerate(interpreter.ids):

@@ -38,13 +38,7 @@ from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression, Root, nodes_of
 from opslifecycle_codegen.ir.feeds import CREATE, feeds_announcements, feeds_transitions
 from opslifecycle_codegen.ir.migrations import Migrations
-from opslifecycle_codegen.ir.program import (
-    Command,
-    Program,
-    Retention,
-    Rule,
-    Views,
-)
+from opslifecycle_codegen.ir.program import Command, Program, Retention, Rule, Views
 from opslifecycle_codegen.ir.scope import Scope
 from opslifecycle_codegen.ir.symbols import ViewInfo
 from opslifecycle_codegen.ir.times import stamp
@@ -284,10 +278,16 @@ class _Analyzer:
         defaults = self._commands.defaults.of_parameters(declared.params, params)
         keywords = keywords_of(declared.params)
         self._commands.defaults.of_method(list(declared.params), params, defaults, keywords)
-        scope = self._commands.base_scope(params, operation=optional(ENTITY), timed=False)
+        of_record = declared.of == view_model.OF_RECORD
+        if not of_record and declared.of != view_model.OF_REGISTRY:
+            message = f"a classifier cannot be asked of {str(declared.of)!r}"
+            hint = f"expected {view_model.OF_RECORD} or {view_model.OF_REGISTRY}"
+            self._diagnostics.add(declared.of.mark, "unknown-name", message, hint)
+        record = optional(ENTITY) if of_record else None
+        scope = self._commands.base_scope(params, operation=record, timed=False)
         tree = returned(declared.returns, scope, str(name), self._diagnostics)
         tree = tree or nodes.Literal(UNKNOWN, None)
-        return Rule(str(name), declared.summary, tree, params, defaults, keywords)
+        return Rule(str(name), declared.summary, tree, params, defaults, keywords, of_record)
 
     def _state_names(self) -> dict[str, Expression]:
         many = f"{self._machine.entity}s"

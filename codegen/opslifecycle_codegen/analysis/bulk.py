@@ -1,4 +1,4 @@
-"""Stage 3, analyze: the commands that end every live record, one of them at recovery."""
+"""Stage 3, analyze: the commands of the whole registry, one of them at recovery."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from opslifecycle_codegen.analysis.commands import Commands
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression, Root, roots_in, with_given
-from opslifecycle_codegen.ir.program import Bulk, Command, Recovery
+from opslifecycle_codegen.ir.program import Assignment, Bulk, Command, Recovery
 from opslifecycle_codegen.ir.scope import Scope
 from opslifecycle_codegen.ir.symbols import Symbols
 from opslifecycle_codegen.ir.types import BOOL, ENTITY, Type, collection
@@ -21,7 +21,7 @@ Compile = Callable[[Expr, Scope, Type | None], Expression]
 
 
 class BulkCommands:
-    """Analyses the commands that apply one action to every live record."""
+    """Analyses the commands that change the registry's fields and may end every live record."""
 
     def __init__(
         self, machine: model.Machine, symbols: Symbols, commands: Commands,
@@ -37,32 +37,45 @@ class BulkCommands:
         self._of_record = Scope(symbols, {machine.entity: record})
 
     def bulk(self, name: Name, declared: command_model.Bulk) -> Bulk:
-        """Return a command that applies one action to every live record."""
-        action = next((each for each in self._actions if each.name == declared.do), None)
+        """Return a command of the whole registry."""
         scope = self._commands.base_scope({})
         unless = self._compile(declared.unless, scope, BOOL) if declared.unless else None
         updates = self._commands.changes.updates(declared.update, scope)
+        if declared.do is not None:
+            return self._ending(name, declared, declared.do, unless, updates)
+        if not updates:
+            message = f"{name} does nothing: it has neither `do` nor `update`"
+            self._diagnostics.add(name.mark, "missing-key", message)
+        command = Command(str(name), str(name), declared.summary, {})
+        return Bulk(command, "", unless, updates, declared.optional)
+
+    def _ending(
+        self, name: Name, declared: command_model.Bulk, do: Name,
+        unless: Expression | None, updates: tuple[Assignment, ...],
+    ) -> Bulk:  # fmt: skip
+        """Return a command that applies one action to every live record."""
+        action = next((each for each in self._actions if each.name == do), None)
         if action is None:
-            hint = nearest(declared.do, self._machine.actions)
-            message = f"there is no action {str(declared.do)!r}"
-            self._diagnostics.add(declared.do.mark, "unknown-action", message, hint)
+            hint = nearest(do, self._machine.actions)
+            message = f"there is no action {str(do)!r}"
+            self._diagnostics.add(do.mark, "unknown-action", message, hint)
             action = Command(str(name), str(name), "", {})
         elif set(action.from_statuses) != set(self._symbols.status_groups["live"]):
             message = f"{action.name} is not legal from every live status"
-            self._diagnostics.add(declared.do.mark, "not-total", message)
+            self._diagnostics.add(do.mark, "not-total", message)
         elif len(self._machine.actions[Name(action.name, declared.mark)].to) > 1:
             message = f"{action.name} has several targets; {name} needs an action with one"
-            self._diagnostics.add(declared.do.mark, "not-total", message)
+            self._diagnostics.add(do.mark, "not-total", message)
         elif not self._ends(action):
             message = f"{action.name} must lead to a terminal status and have no updates"
-            self._diagnostics.add(declared.do.mark, "not-total", message)
+            self._diagnostics.add(do.mark, "not-total", message)
         elif self._machine.actions[Name(action.name, declared.mark)].guards is not None:
             message = f"{action.name} has guards of its own, so it could be rejected"
-            self._diagnostics.add(declared.do.mark, "not-total", message)
+            self._diagnostics.add(do.mark, "not-total", message)
         elif any(way.outcome and Root.LOCAL in roots_in(way.outcome) for way in action.ways):
             message = f"the outcome of {action.name} reads a `let`, and {name} checks no guards"
             hint = "write the expression of the `let` in the outcome"
-            self._diagnostics.add(declared.do.mark, "not-total", message, hint)
+            self._diagnostics.add(do.mark, "not-total", message, hint)
         way = action.ways[0]
         command = Command(
             str(name), str(name), declared.summary, action.params, to=way.to,

@@ -129,7 +129,7 @@ class _Finder:
         bulks = [*program.bulk]
         if program.recovery is not None and program.recovery.command is not None:
             bulks.append(program.recovery.command)
-        unguarded = {bulk.action for bulk in bulks}
+        unguarded = {bulk.action for bulk in bulks if bulk.action}
         self._create()
         for action in program.actions:
             total = action.name in unguarded
@@ -265,6 +265,8 @@ class _Finder:
             self._divides(bulk.unless, state)
             state = state.assuming(negation(bulk.unless))
         self._without_rejection(bulk.updates, state)
+        if not bulk.action:
+            return
         state = self._states.fresh(live=True)
         if bulk.command.outcome is not None:
             self._shows(bulk.command.outcome, "the outcome", state, self._program.outcome_type())

@@ -168,7 +168,7 @@ class _Rules:
     def methods(self) -> None:
         """Report actions without a method."""
         machine = self._machine
-        done = {str(each.do) for each in machine.bulk.values()}
+        done = {str(each.do) for each in machine.bulk.values() if each.do is not None}
         done |= {str(name) for each in machine.methods.values() for name in each.actions}
         done |= {str(timer.do) for _, timer in declared_timers(machine)}
         if machine.recovery is not None and machine.recovery.do is not None:

@@ -76,11 +76,13 @@ def signatures(program: Program, names: Renames) -> dict[str, Signature]:
         found[choice.name] = Signature((id, *parameters), _value(choice.returns, names))
     for bulk in program.bulk:
         command = bulk.command
-        parameters = _parameters(bulk.action, command.params, command, names)
+        acts = bulk.action or command.name
+        parameters = _parameters(acts, command.params, command, names)
         found[command.name] = Signature(tuple(parameters))
     for rule in program.classifiers:
         parameters = _parameters(rule.name, rule.params, rule, names)
-        found[rule.name] = Signature((id, *parameters), bare(names.type(rule.type)))
+        of = (id,) if rule.of_record else ()
+        found[rule.name] = Signature((*of, *parameters), bare(names.type(rule.type)))
     for key in program.unique:
         types = {name: type.required for name, type in key.fields.items()}
         parameters = _parameters(key.name, types, None, names)

@@ -190,7 +190,9 @@ class CommandLowering(WayLowering):
         doc = self._doc("Return the finished records with their effects, by their ids.")
         name = name or self._command(command.name)
         own = command.notes or command.entry or roots_in(command.outcome or NOTHING) & _CHANGING
-        if command.targets:
+        if not each.action:
+            body += [*self._assign(each.updates), "return []"]
+        elif command.targets:
             # What a record causes by leaving its status depends on the status.
             lines = self._endings(command, outcome)
             body += self._loop(lines, self._assign(each.updates), stays)

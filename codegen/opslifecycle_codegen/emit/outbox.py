@@ -53,7 +53,7 @@ def outbox_view(program: Program, names: PublicNames) -> OutboxView:
         (f"{names.authority}.register", members[create_word(program.machine)].constant),
         *(command(each.name, each.name) for each in program.actions),
     ]
-    bulk = [command(each.command.name, each.action) for each in program.bulk]
+    bulk = [command(each.command.name, each.action) for each in program.bulk if each.action]
     if program.recovery is not None and program.recovery.command is not None:
         action = members[program.recovery.command.action].constant
         bulk.append((f"{names.authority}.recover_interrupted", action))

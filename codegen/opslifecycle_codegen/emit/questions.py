@@ -261,7 +261,7 @@ class QuestionLowering(MethodLowering):
             body.append(f"{self._entity} = self.records.get(id)")
         body += self._statement("return ", self._printer.code(rule.tree))
         parameters = [
-            f"id: {self._names.id}",
+            *([f"id: {self._names.id}"] if rule.of_record else []),
             *(f"{parameter(name)}: {type.python}" for name, type in rule.params.items()),
         ]
         return self._method(self._command(rule.name), parameters, rule.type.python, [], body)

@@ -262,9 +262,10 @@ class RegistryLowering(MethodPrinter):
 
     def _classifiers(self) -> Iterator[PublicMethod]:
         for rule in self._program.classifiers:
-            arguments = [self._command(rule.name), "id", *rule.params]
+            taken = self._of_one(rule.params) if rule.of_record else rule.params
+            arguments = [self._command(rule.name), *taken]
             yield self._method(
-                rule.name, self._of_one(rule.params), rule.type.python, rule.summary, [],
+                rule.name, taken, rule.type.python, rule.summary, [],
                 self._call("return self._engine.ask", arguments), defaults=rule.defaults,
                 keywords=rule.keywords,
             )  # fmt: skip

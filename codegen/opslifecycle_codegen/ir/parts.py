@@ -89,6 +89,8 @@ def methods_of(program: Program) -> list[str]:
     found += [*machine.methods, *machine.bulk, *machine.classifiers, *machine.unique]
     features = (machine.rollback, machine.erase, machine.collect, machine.watch, machine.feed,
                 machine.history, machine.barrier, machine.snapshot, machine.listing)  # fmt: skip
+    if machine.cursors is not None:
+        found += [machine.cursors.get, machine.cursors.advance]
     if machine.retention is not None and machine.retention.archive is not None:
         found += [machine.retention.archive.get, machine.retention.archive.since]
     return [*map(str, found), *(str(each.method) for each in features if each is not None)]

@@ -199,9 +199,10 @@ class UniqueKey:
 
 @frozen
 class Bulk:
-    """A command that ends every live record."""
+    """A command of the whole registry."""
 
     command: Command
+    #: What ends every live record; empty if records stay as they are.
     action: str
     unless: Expression | None
     updates: tuple[Assignment, ...]
@@ -312,6 +313,8 @@ class Rule:
     params: dict[str, Type]
     defaults: dict[str, Expression] = field(factory=dict)
     keywords: frozenset[str] = frozenset()
+    #: Whether it is asked of one record, by its id, or of the registry.
+    of_record: bool = True
 
     @property
     def type(self) -> Type:

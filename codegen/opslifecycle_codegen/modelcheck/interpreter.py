@@ -84,7 +84,7 @@ class Interpreter:
         self._bulk = {
             each.command.name: (
                 function(each.unless) if each.unless is not None else None,
-                self._actions[each.action],
+                self._actions.get(each.action),
                 clauses.updates(each.updates),
             )
             for each in program.bulk
@@ -202,7 +202,7 @@ class Interpreter:
         return self.act(state, call, chosen.name, choice.name)
 
     def bulk(self, state: State, call: Call) -> Answer:
-        """Apply a command that ends every live record, in the order of their ids."""
+        """Apply a command of the whole registry, which may end every live record, by their ids."""
         state = at_time(state, call)
         unless, action, updates = self._bulk[call.method]
         names = {NOW: state.time, "registry": state.registry, **dict(call.arguments)}
@@ -210,6 +210,8 @@ class Interpreter:
             return Answer(state, value=())
         draft = Draft(state)
         self.ends.update(draft, updates, names, [])
+        if action is None:
+            return Answer(draft.state(), value=())
         return self._end_all(draft, action, call.arguments, self.ends.live(draft))
 
     def _end_all(

@@ -95,7 +95,7 @@ def symmetry_of(scenario: Scenario) -> Symmetry:
 def _in_order(scenario: Scenario) -> set[str]:
     """Return the commands that iterate over records in the order of their ids."""
     program = scenario.interpreter.program
-    found = {each.command.name for each in program.bulk}
+    found = {each.command.name for each in program.bulk if each.action}
     if program.recovery is not None and program.recovery.command is not None:
         found.add(CRASH)
     return found

@@ -200,10 +200,10 @@ class Step(Declared):
 
 @frozen(kw_only=True)
 class Bulk(Declared):
-    """A command that applies one action to every live record, or to none."""
+    """A command of the whole registry: it changes its fields, and may end every live record."""
 
     summary: Text
-    do: Name
+    do: Name | None = None
     unless: Expr | None = None
     update: dict[Text, Expr] = Factory(dict)
     optional: bool = False

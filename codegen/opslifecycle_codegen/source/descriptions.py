@@ -54,7 +54,7 @@ _SECTIONS: dict[str, dict[str, str]] = {
         "methods": "Methods that ask for the first of several actions that is legal.",
         "on_terminal": "Steps of every action that leads to a terminal status.",
         "after": "Timers by status or group: actions that follow by themselves.",
-        "bulk": "Commands that apply one action to every live record.",
+        "bulk": "Commands of the whole registry, which may end every live record.",
         "rollback": "The removal of a live record, as if it had never been created.",
         "erase": "The removal of one record in a terminal status.",
         "collect": "The removal of every finished record.",
@@ -223,7 +223,7 @@ _SECTIONS: dict[str, dict[str, str]] = {
         "milliseconds": "Milliseconds after the status began.",
     },
     "Bulk": {
-        "do": "The action that is applied to every live record.",
+        "do": "The action that ends every live record; without it, records stay as they are.",
         "unless": "A condition on which the command does nothing.",
         "optional": "Whether implementations of the interface may leave the method out.",
     },
@@ -294,7 +294,10 @@ _SECTIONS: dict[str, dict[str, str]] = {
         "call": "What a record stores of the call that it runs, as a later process needs it.",
         "given": "Further parameters of `start`, each with its type.",
     },
-    "Classifier": {"returns": "The expression that is the answer."},
+    "Classifier": {
+        "returns": "The expression that is the answer.",
+        "of": "`record` for a question about one record, `registry` for one about the registry.",
+    },
     "Invariant": {"expr": "The expression that must be true."},
     "Eventually": {
         "from": "The statuses from which it must be possible.",

@@ -7,7 +7,7 @@ from typing import ClassVar
 from attrs import Factory, frozen
 
 from opslifecycle_codegen.source.command_model import Parameter
-from opslifecycle_codegen.source.words import Declared, Expr, Name, Text, TypeName
+from opslifecycle_codegen.source.words import NOWHERE, Declared, Expr, Name, Text, TypeName
 
 
 @frozen(kw_only=True)
@@ -52,10 +52,15 @@ class Listing(Declared):
     below: dict[Name, Name] = Factory(dict)
 
 
+#: What a classifier is asked of.
+OF_RECORD, OF_REGISTRY = Name("record", NOWHERE), Name("registry", NOWHERE)
+
+
 @frozen(kw_only=True)
 class Classifier(Declared):
-    """A method without side effects that answers a question about one record."""
+    """A method without side effects that answers a question about one record or the registry."""
 
     summary: Text
     returns: Expr
     params: dict[Name, Parameter] = Factory(dict)
+    of: Name = OF_RECORD

@@ -14,7 +14,8 @@ from tests.support.random_machines.building import Tree
 #: Where fewer machines are accepted, the generator has lost touch with the language.
 ACCEPTED_MIN = 0.25
 FEATURES = [
-    "always first", "barrier", "classifier", "collect", "command for all",
+    "always first", "barrier", "classifier", "collect", "classifier of the registry",
+    "command for all", "command of the registry",
     "create: id within a value", "cursors", "deferred", "effect: of a step of an end",
     "effect: of an action", "effect: of an ending action", "effect: of create", "feed",
     "field: bool", "field: closed set", "field: datetime", "field: timedelta", "field: int",

@@ -219,19 +219,25 @@ class Features:
         b.tree["actions"][name] = action
         return name, takes
 
+    def _of_the_registry(self) -> Tree:
+        """A command of the whole registry that ends no record."""
+        b, pick = self.b, self.b.pick
+        command: Tree = {"summary": b.words.text()}
+        flags = [n for n, t in b.registry.items() if t == "bool"]
+        if flags and pick.chance(50):
+            command["unless"] = f"registry.{pick.one(flags)}"
+        update = b.updates(b.of_registry(), 1, record=False)
+        return {**command, "update": update} if update else command
+
     def _for_all_and_recovery(self) -> None:
         b, pick, words = self.b, self.b.pick, self.b.words
         if pick.chance(30):
             action, _ = self._total()
-            command: Tree = {"summary": words.text(), "do": action}
-            flags = [n for n, t in b.registry.items() if t == "bool"]
-            if flags and pick.chance(50):
-                command["unless"] = f"registry.{pick.one(flags)}"
-            update = b.updates(b.of_registry(), 1, record=False)
-            if update:
-                command["update"] = update
-            b.tree["bulk"] = {words.name(): command}
+            b.tree["bulk"] = {words.name(): {"do": action, **self._of_the_registry()}}
             b.has("command for all")
+        if pick.chance(20) and "update" in (command := self._of_the_registry()):
+            b.tree.setdefault("bulk", {})[words.name()] = command
+            b.has("command of the registry")
         if not pick.chance(80):
             for action_ in b.tree["actions"].values():
                 action_.pop("deferred", None)
@@ -380,7 +386,11 @@ class Features:
         owned = [b.tree["feed"].get("counter", "last_sequence"), "watermark"] if self.feed else []
         for name in [*b.tree["registry"], *owned]:
             # So that every field of the registry can be seen from outside.
-            classifiers[words.name()] = {"summary": words.text(), "returns": f"registry.{name}"}
+            rule: Tree = {"summary": words.text(), "returns": f"registry.{name}"}
+            if pick.chance(30):
+                rule["of"] = "registry"
+                b.has("classifier of the registry")
+            classifiers[words.name()] = rule
         if pick.chance(50):
             inner = b.expressions.boolean(b.of_record())
             classifiers[words.name()] = {

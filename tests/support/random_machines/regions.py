@@ -68,7 +68,7 @@ def _ways(b: Builder, pick: Pick, own: list[str]) -> list[str]:
 def _join(b: Builder, pick: Pick, own: list[str]) -> None:
     """Have actions of the machine ask for a status of the new region, and lead to one."""
     tree = b.tree
-    total = {each["do"] for each in tree.get("bulk", {}).values()}
+    total = {each["do"] for each in tree.get("bulk", {}).values() if "do" in each}
     total.add(tree.get("recovery", {}).get("do"))
     # Work ends whatever the status of its record is.
     total |= set(tree["actions"]) if "work" in tree else set()

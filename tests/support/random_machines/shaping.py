@@ -23,7 +23,7 @@ class Shaping:
         tree = self.b.tree
         self._milestones()
         self._crossings()
-        for_all = {each["do"] for each in tree.get("bulk", {}).values()}
+        for_all = {each["do"] for each in tree.get("bulk", {}).values() if "do" in each}
         for_all.add(tree.get("recovery", {}).get("do"))
         for name, action in tree["actions"].items():
             # What is done to every live record has one target.

@@ -12,10 +12,9 @@ from opslifecycle import InternalError, ManualClock, OpsLifecycleError, Registry
 from opslifecycle.clock import DueWork
 from opslifecycle_codegen.ir.notation import notation
 from opslifecycle_codegen.ir.pages import BY_ID
-from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.ir.program import Program, Rule
 from opslifecycle_codegen.ir.public_names import public_names
 from opslifecycle_codegen.ir.times import tells_time
-from opslifecycle_codegen.ir.types import Type
 from opslifecycle_codegen.modelcheck.functions import Function
 from opslifecycle_codegen.modelcheck.state import Answer, Refusal, State
 
@@ -43,8 +42,8 @@ class Views:
         self.filters = {name: function(tree) for name, _, tree in views.filters}
         orders = views.pages.orders if views.pages is not None else ()
         self.orders = {name: function(tree) for name, tree in orders}
-        self.classifiers: dict[str, tuple[Function, dict[str, Type]]] = {
-            rule.name: (function(rule.tree), rule.params) for rule in program.classifiers
+        self.classifiers: dict[str, tuple[Function, Rule]] = {
+            rule.name: (function(rule.tree), rule) for rule in program.classifiers
         }
 
 
@@ -283,13 +282,14 @@ class Side:
         return {name: function(dict(names)) for name, function in self._views.snapshot.items()}
 
     def _same_classifiers(self, id: Any, record: Any, state: State) -> None:
-        for name, (function, params) in self._views.classifiers.items():
+        for name, (function, rule) in self._views.classifiers.items():
             for number in range(2):
-                given = {n: self.values.sample(t, number) for n, t in params.items()}
+                given = {n: self.values.sample(t, number) for n, t in rule.params.items()}
                 names = {"registry": state.registry, self._views.entity: record,
                          "id": self.values.plain(id)}  # fmt: skip
                 names |= {n: self.values.plain(v) for n, v in given.items()}
-                found = self.values.call(self.registry, name, [id, *given.values()])
+                of = [id] if rule.of_record else []
+                found = self.values.call(self.registry, name, [*of, *given.values()])
                 self._same(f"classifier: {name}", self.values.plain(found), function(names))
 
     def _same_permissions(self, id: Any, state: State) -> None:

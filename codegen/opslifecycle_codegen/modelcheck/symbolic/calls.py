@@ -140,7 +140,8 @@ class Calls:
         names = {"registry": world.registry}
         unless = rules.formulas.truth(each.unless, names) if each.unless is not None else False
         world.registry, _ = rules.updated(each.updates, names, world.registry)
-        self._end_all(world, each.action, self._arguments(call, each.command.params))
+        if each.action:
+            self._end_all(world, each.action, self._arguments(call, each.command.params))
         return negated(unless)
 
     def _end_all(

@@ -194,7 +194,8 @@ class _Induction:
             yield action.name, self._acting(action.name, guarded=True)
         for each in program.bulk:
             name = each.command.name
-            yield f"each step of {name}", self._acting(each.action, guarded=False)
+            if each.action:
+                yield f"each step of {name}", self._acting(each.action, guarded=False)
             if each.updates:
                 yield f"the update of {name}", self._updating(each.updates)
         if machine.rollback is not None:
