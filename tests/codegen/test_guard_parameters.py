@@ -130,9 +130,10 @@ def test_arguments_are_part_of_what_a_machine_means() -> None:
 
 
 def test_diff_names_the_command_whose_argument_changed() -> None:
-    (change,) = behaviour_changes(compiled(), compiled(("least: 2", "least: 3")))
-    assert "the guard worth of coin" in str(change)
-    assert change.rule == "guard-changed"
+    guard, error = behaviour_changes(compiled(), compiled(("least: 2", "least: 3")))
+    assert "the guard worth of coin" in str(guard)
+    assert "the error of worth of coin" in str(error)
+    assert {guard.rule, error.rule} == {"guard-changed"}
 
 
 @pytest.mark.nightly

@@ -77,10 +77,10 @@ CASES = {
     ),
     "property, guard": (
         "invariants: {active_count_is_the_live_ones: count_is_right},"
-        " guards: {registered: is_registered}",
-        ["active_count_is_the_live_ones>count_is_right", "registered>is_registered"],
+        " guards: {not_yet_peer_ready: peer_is_new}",
+        ["active_count_is_the_live_ones>count_is_right", "not_yet_peer_ready>peer_is_new"],
         [
-            "the guard registered is now is_registered",
+            "the guard not_yet_peer_ready is now peer_is_new",
             "the property active_count_is_the_live_ones is now count_is_right",
         ],
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from opslifecycle_codegen.compat.limits import ABSENT, widens
+from opslifecycle_codegen.compat.limits import ABSENT, FLATTENED, widens
 from opslifecycle_codegen.compat.lock import MILESTONES, Lock
 
 COMPATIBLE = "compatible"
@@ -33,6 +33,7 @@ RULES = {
     "field-widened": COMPATIBLE,
     "field-type": PERSISTED,
     "id-changed": PERSISTED,
+    "tag-changed": PERSISTED,
     "limits-changed": BEHAVIOUR,
     "key-added": BEHAVIOUR,
     "key-removed": BEHAVIOUR,
@@ -52,12 +53,16 @@ RULES = {
     "target-changed": BEHAVIOUR,
     "checks-changed": BEHAVIOUR,
     "update-changed": BEHAVIOUR,
+    "initial-changed": BEHAVIOUR,
+    "answer-changed": BEHAVIOUR,
+    "message-changed": COMPATIBLE,
     "effects-changed": BEHAVIOUR,
     "outcome-changed": BEHAVIOUR,
     "result-changed": BEHAVIOUR,
     "durability-changed": BEHAVIOUR,
     "end-changed": BEHAVIOUR,
     "feed-changed": BEHAVIOUR,
+    "retention-changed": BEHAVIOUR,
     "history-changed": BEHAVIOUR,
     "timer-added": BEHAVIOUR,
     "timer-removed": BEHAVIOUR,
@@ -78,6 +83,7 @@ RULES = {
     "method-added": COMPATIBLE,
     "method-removed": SOURCE,
     "method-changed": SOURCE,
+    "class-renamed": SOURCE,
     "parameter-added": COMPATIBLE,
     "property-added": COMPATIBLE,
     "property-removed": COMPATIBLE,
@@ -131,7 +137,10 @@ def changes(old: Lock, new: Lock) -> list[Change]:
             found.append(Change("milestone-lost", message))
     for section, prefix in (("values", ""), ("stored", ""), ("views", "view-")):
         for name, fields in old[section].items():
-            found += _fields(name, fields, new[section].get(name), prefix)
+            now = new[section].get(name)
+            # A lock without tags is older than what locks say of flattened members.
+            now = now if "tags" in old or now is None else _unflattened(now)
+            found += _fields(name, fields, now, prefix)
         for name in new[section]:
             if name not in old[section]:
                 rule = "view-added" if prefix else "type-added"
@@ -141,7 +150,15 @@ def changes(old: Lock, new: Lock) -> list[Change]:
     found += _messages(old["messages"], new["messages"])
     for name, tags in old["unions"].items():
         found += _union(name, tags, new["unions"].get(name, {}))
+    for name, tag in old.get("tags", {}).items():
+        if new["tags"].get(name, tag) != tag:
+            message = f"the tag of {name} was {tag} and is {new['tags'][name]}"
+            found.append(Change("tag-changed", message))
     return found
+
+
+def _unflattened(fields: dict[str, str]) -> dict[str, str]:
+    return {name: type.removesuffix(FLATTENED) for name, type in fields.items()}
 
 
 def _identifiers(old: Lock, new: Lock) -> list[Change]:

@@ -16,6 +16,8 @@ _DICT = re.compile(r'dict of at most (\d+) by ("(?:[^"\\]|\\.)*"): (.*)', re.DOT
 _LIMIT = re.compile(r"(\w+)=(-?\d+)")
 #: Behind the type of a field that data may leave out, because it has a default.
 ABSENT = " | absent"
+#: Behind the type of a field whose own fields stand in its place in JSON.
+FLATTENED = " | flattened"
 
 
 def spelled(type: Type) -> str:

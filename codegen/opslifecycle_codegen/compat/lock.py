@@ -6,11 +6,12 @@ import json
 from pathlib import PurePosixPath
 from typing import Any
 
-from opslifecycle_codegen.compat.limits import ABSENT, bare, spelled
+from opslifecycle_codegen.compat.limits import ABSENT, FLATTENED, bare, spelled
 from opslifecycle_codegen.ir.initial_values import Origin, starts_of
 from opslifecycle_codegen.ir.messages import message_arguments, message_sets
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.public_names import public_names
+from opslifecycle_codegen.ir.symbols import FieldInfo, RecordInfo
 from opslifecycle_codegen.ir.types import optional
 
 FORMAT = 2
@@ -39,11 +40,13 @@ _SHAPES: dict[str, object] = {
     "machine": str, "version": int, "digest": str, "statuses": str, "closed_sets": {str: [str]},
     "terminal_statuses": [str], MILESTONES: [str], "ids": {str: str},
     "keys": [{"fields": [str], "among": str}],
-    "values": _FIELDS, "unions": _FIELDS, "stored": _FIELDS, "views": _FIELDS,
+    "values": _FIELDS, "unions": _FIELDS, "tags": {str: str}, "stored": _FIELDS, "views": _FIELDS,
     "messages": {"sets": {str: [str]}, "arguments": _FIELDS},
 }  # fmt: skip
 #: The parts that older locks lack, or machines that do not need them.
-_OPTIONAL = frozenset({"machine", "digest", "statuses", "ids", "keys", "messages", MILESTONES})
+_OPTIONAL = frozenset(
+    {"machine", "digest", "statuses", "tags", "ids", "keys", "messages", MILESTONES}
+)
 
 
 class InvalidLockError(Exception):
@@ -54,10 +57,7 @@ def lock_of(program: Program, digest: str) -> Lock:
     """Return the lock of a machine, as JSON data."""
     symbols = program.symbols
     values = {
-        name: {
-            info.name: spelled(info.type) + (ABSENT if info.declared.default is not None else "")
-            for info in record.fields.values()
-        }
+        name: {info.name: _field(info, record) for info in record.fields.values()}
         for name, record in symbols.records.items()
     }
     values.update({name: {"python": module} for name, module in symbols.foreign.items()})
@@ -86,6 +86,7 @@ def lock_of(program: Program, digest: str) -> Lock:
         **({MILESTONES: list(symbols.status_groups[MILESTONES])} if has_milestones else {}),
         "values": values,
         "unions": unions,
+        "tags": {name: union.tag for name, union in symbols.unions.items()},
         **({"ids": forms} if forms else {}),
         "stored": _stored(program),
         **({"keys": keys} if keys else {}),
@@ -98,6 +99,13 @@ def lock_of(program: Program, digest: str) -> Lock:
             },
         },
     }
+
+
+def _field(info: FieldInfo, record: RecordInfo) -> str:
+    """Return the type of a field of a value, and what data has in its place."""
+    if info.name == record.flatten:
+        return spelled(info.type) + FLATTENED
+    return spelled(info.type) + (ABSENT if info.declared.default is not None else "")
 
 
 def _stored(program: Program) -> dict[str, dict[str, str]]:

@@ -89,8 +89,8 @@ def _rename_variants(
 
 def _rename_type(lock: Lock, old: str, new: str) -> None:
     """Rename a type wherever a lock names it; stored data contains no names of types."""
-    for section in ("closed_sets", "values", "unions"):
-        if old in lock[section]:
+    for section in ("closed_sets", "values", "unions", "tags"):
+        if old in lock.get(section, {}):
             lock[section][new] = lock[section].pop(old)
     sections = (lock["values"], lock["stored"], lock["views"], lock["messages"]["arguments"])
     for section in sections:
