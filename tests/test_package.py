@@ -70,6 +70,8 @@ def test_the_interface_refuses_what_is_not_offered() -> None:
         "advance_completion_cursor": (_CONSUMER, 1),
         "wait_all": (RunId.new(), []),
         "retire_owner": ("x",),
+        "seal_owner": (),
+        "owner_admission": (),
         "rollback_unreturned_operation": (id,),
     }
     for name, arguments in calls.items():
