@@ -22,7 +22,7 @@ from opslifecycle import (
     SqliteStore,
 )
 
-from tests.builders import ACTIONS, SLOT, TOOL, registered, running, spec
+from tests.support.builders import ACTIONS, SLOT, TOOL, registered, running, spec
 
 
 def sealed(**given: object) -> Registry:
