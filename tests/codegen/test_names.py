@@ -19,8 +19,8 @@ from opslifecycle_codegen.base.diagnostics import Diagnostics, InvalidMachineErr
 from opslifecycle_codegen.base.reserved_words import ANYWHERE, RESERVED
 from opslifecycle_codegen.cli.main import main
 from opslifecycle_codegen.ir.built_ins import BUILT_IN_EFFECTS
-from opslifecycle_codegen.ir.pages import BY_ID, PAGE_PARAMETERS
 from opslifecycle_codegen.ir.symbols import snake
+from opslifecycle_codegen.ir.views import BY_ID, PAGE_PARAMETERS
 from opslifecycle_codegen.source.parser import parse
 from opslifecycle_codegen.source.reader import read
 

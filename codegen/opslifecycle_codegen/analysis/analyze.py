@@ -38,7 +38,7 @@ from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression, Root, nodes_of
 from opslifecycle_codegen.ir.feeds import CREATE, feeds_announcements, feeds_transitions
 from opslifecycle_codegen.ir.migrations import Migrations
-from opslifecycle_codegen.ir.program import Command, Program, Retention, Rule, Views
+from opslifecycle_codegen.ir.program import Command, Program, Retention
 from opslifecycle_codegen.ir.scope import Scope
 from opslifecycle_codegen.ir.symbols import ViewInfo
 from opslifecycle_codegen.ir.times import stamp
@@ -54,6 +54,7 @@ from opslifecycle_codegen.ir.types import (
     collection,
     optional,
 )
+from opslifecycle_codegen.ir.views import Rule, Views
 from opslifecycle_codegen.source import model, property_model, view_model
 from opslifecycle_codegen.source.words import Expr, Name
 

@@ -9,9 +9,9 @@ from opslifecycle_codegen.analysis.reserved import refuse_reserved
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.ir.expr import Expression, Field, Name, Root, nodes_of
 from opslifecycle_codegen.ir.initial_values import updated_fields
-from opslifecycle_codegen.ir.pages import Pages
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.types import Type
+from opslifecycle_codegen.ir.views import Pages
 from opslifecycle_codegen.source import model, view_model
 from opslifecycle_codegen.source.words import Expr, Text
 from opslifecycle_codegen.source.words import Name as Word

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from opslifecycle_codegen.ir.expr import Expression
-from opslifecycle_codegen.ir.program import Command, Program, Rule
+from opslifecycle_codegen.ir.program import Command, Program
 from opslifecycle_codegen.ir.types import INT, Type
+from opslifecycle_codegen.ir.views import Rule
 
 #: What messages call a value, its expression, and the type that it has to have.
 Unpassed = tuple[str, Expression, Type]

@@ -12,11 +12,11 @@ from opslifecycle_codegen.compat.renames import UNCHANGED, Renames
 from opslifecycle_codegen.ir.expr import Expression
 from opslifecycle_codegen.ir.messages import ACTIONS, create_word
 from opslifecycle_codegen.ir.notation import notation
-from opslifecycle_codegen.ir.pages import BY_ID
 from opslifecycle_codegen.ir.parameters import NO_DEFAULTS, in_call_order, omissible
 from opslifecycle_codegen.ir.parts import METHODS, methods_of
-from opslifecycle_codegen.ir.program import Command, Program, Rule
+from opslifecycle_codegen.ir.program import Command, Program
 from opslifecycle_codegen.ir.types import Type
+from opslifecycle_codegen.ir.views import BY_ID, Rule
 
 
 @frozen

@@ -13,11 +13,11 @@ from opslifecycle_codegen.emit.python import Printer
 from opslifecycle_codegen.emit.views import returned
 from opslifecycle_codegen.ir.expr import Expression, Literal
 from opslifecycle_codegen.ir.notation import notation
-from opslifecycle_codegen.ir.pages import BY_ID, PAGE_PARAMETERS, Pages
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.public_names import PublicNames
 from opslifecycle_codegen.ir.symbols import EnumInfo, MemberInfo
 from opslifecycle_codegen.ir.types import BOOL, INT, Type, optional
+from opslifecycle_codegen.ir.views import BY_ID, PAGE_PARAMETERS, Pages
 
 #: What the docstring of a listing with pages says besides its summary.
 DOCUMENTED = [

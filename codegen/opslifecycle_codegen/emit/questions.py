@@ -17,7 +17,8 @@ from opslifecycle_codegen.emit.unique import KeyLowering
 from opslifecycle_codegen.ir.built_ins import RANGE_GUARD
 from opslifecycle_codegen.ir.expr import Expression, Root, roots_in
 from opslifecycle_codegen.ir.naming import parameter, returned_by
-from opslifecycle_codegen.ir.program import Command, Rule, UniqueKey, returning
+from opslifecycle_codegen.ir.program import Command, UniqueKey, returning
+from opslifecycle_codegen.ir.views import Rule
 
 #: The table of the actions in the authority.
 ACTIONS = "_ACTIONS"

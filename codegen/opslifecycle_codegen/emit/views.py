@@ -11,8 +11,9 @@ from opslifecycle_codegen.emit.python import Printer
 from opslifecycle_codegen.emit.types import leave_out
 from opslifecycle_codegen.ir.expr import Expression
 from opslifecycle_codegen.ir.naming import rule_function
-from opslifecycle_codegen.ir.program import Program, Rule
+from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.symbols import ViewInfo
+from opslifecycle_codegen.ir.views import Rule
 
 
 @frozen

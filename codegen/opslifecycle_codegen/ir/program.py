@@ -12,9 +12,9 @@ from opslifecycle_codegen.ir.built_ins import LEGAL_STATUS
 from opslifecycle_codegen.ir.expr import Expression, Field, Name, Refusal, Root, roots_in
 from opslifecycle_codegen.ir.migrations import Migrations
 from opslifecycle_codegen.ir.notation import condition_notation
-from opslifecycle_codegen.ir.pages import Pages
-from opslifecycle_codegen.ir.symbols import RecordInfo, Symbols, ViewInfo
+from opslifecycle_codegen.ir.symbols import RecordInfo, Symbols
 from opslifecycle_codegen.ir.types import Type
+from opslifecycle_codegen.ir.views import Rule, Views
 from opslifecycle_codegen.ir.work import Work
 from opslifecycle_codegen.source import model
 
@@ -301,38 +301,6 @@ class Retention:
     evicts_records: bool
     #: Whether entries are retained until every cursor has passed them.
     held_by_cursors: bool
-
-
-@frozen
-class Rule:
-    """An invariant, a step property or a classifier."""
-
-    name: str
-    summary: str
-    tree: Expression
-    params: dict[str, Type]
-    defaults: dict[str, Expression] = field(factory=dict)
-    keywords: frozenset[str] = frozenset()
-    #: Whether it is asked of one record, by its id, or of the registry.
-    of_record: bool = True
-
-    @property
-    def type(self) -> Type:
-        """The type of the result."""
-        return self.tree.type
-
-
-@frozen
-class Views:
-    """The views of a record: their fields in order, and whether they need watcher counts."""
-
-    snapshot: tuple[tuple[ViewInfo, Expression], ...]
-    entry: tuple[tuple[ViewInfo, Expression], ...]
-    entry_needs: tuple[str, ...]
-    order: tuple[Expression, ...]
-    filters: tuple[tuple[str, Type, Expression], ...]
-    #: None for a listing that is not read page by page.
-    pages: Pages | None = None
 
 
 @frozen

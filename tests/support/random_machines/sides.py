@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 from opslifecycle import InternalError, ManualClock, OpsLifecycleError, RegistryClosedError, Store
 from opslifecycle.clock import DueWork
 from opslifecycle_codegen.ir.notation import notation
-from opslifecycle_codegen.ir.pages import BY_ID
-from opslifecycle_codegen.ir.program import Program, Rule
+from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.public_names import public_names
 from opslifecycle_codegen.ir.times import tells_time
+from opslifecycle_codegen.ir.views import BY_ID, Rule
 from opslifecycle_codegen.modelcheck.functions import Function
 from opslifecycle_codegen.modelcheck.state import Answer, Refusal, State
 
