@@ -283,11 +283,13 @@ def test_reads_are_of_one_instant() -> None:
 
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         readers = [pool.submit(check) for _ in range(2)]
-        for _ in range(500):
-            completed(registry)
-            registered(registry)
-            running(registry)
-        stop.set()
+        try:
+            for _ in range(500):
+                completed(registry)
+                registered(registry)
+                running(registry)
+        finally:
+            stop.set()
         assert all(reader.result(30) > 0 for reader in readers)
 
 

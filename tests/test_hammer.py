@@ -106,16 +106,18 @@ def hammer(registry: Registry) -> None:
         readers = [pool.submit(read) for _ in range(2)]
         actors = [pool.submit(act, seed) for seed in range(THREADS)]
         loops = [pool.submit(asyncio.run, watch(seed)) for seed in range(LOOPS)]
-        start.wait(30)
-        ends: Counter[OperationId] = sum((actor.result(60) for actor in actors), Counter())
-        for id in ids:
-            snapshot = registry.snapshot(id)
-            assert snapshot is not None
-            if not snapshot.terminal:
-                registry.cancel_operation(id)
-                ends[id] += 1
-        watched = [loop.result(60) for loop in loops]
-        stop.set()
+        try:
+            start.wait(30)
+            ends: Counter[OperationId] = sum((actor.result(60) for actor in actors), Counter())
+            for id in ids:
+                snapshot = registry.snapshot(id)
+                assert snapshot is not None
+                if not snapshot.terminal:
+                    registry.cancel_operation(id)
+                    ends[id] += 1
+            watched = [loop.result(60) for loop in loops]
+        finally:
+            stop.set()
         assert all(reader.result(60) > 0 for reader in readers)
 
     assert ends == Counter(dict.fromkeys(ids, 1))

@@ -297,6 +297,35 @@ def test_folders_of_tests_have_tests_alone() -> None:
             assert is_test or path.name == "conftest.py", f"{path} belongs in tests/support"
 
 
+def _is_waiting(loop: ast.While) -> bool:
+    """Whether a loop does nothing but let time pass."""
+    done = {
+        node.func for each in loop.body for node in ast.walk(each) if isinstance(node, ast.Call)
+    }
+    waits = [isinstance(each, ast.Pass | ast.Expr) for each in loop.body]
+    return all(waits) and all(ast.unparse(each).endswith(("sleep", "collect")) for each in done)
+
+
+def _unlimited_waits(node: ast.AST, limited: bool = False) -> Iterator[int]:
+    """Yield the lines of loops that wait where nothing ends them at a deadline."""
+    if isinstance(node, ast.AsyncWith):
+        limited |= any("timeout(" in ast.unparse(each.context_expr) for each in node.items)
+    if isinstance(node, ast.While) and _is_waiting(node) and not limited:
+        yield node.lineno
+    for each in ast.iter_child_nodes(node):
+        yield from _unlimited_waits(each, limited)
+
+
+def test_what_waits_has_a_deadline() -> None:
+    assert [*_unlimited_waits(ast.parse("while x:\n    pass"))] == [1]
+    assert [*_unlimited_waits(ast.parse("while x:\n    await asyncio.sleep(0)"))] == [1]
+    for path in (ROOT / "tests").rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        if "while " in text:
+            lines = [*_unlimited_waits(ast.parse(text))]
+            assert lines == [], f"{path} waits without a deadline: use tests/support/waiting.py"
+
+
 def test_modules_and_functions_are_small() -> None:
     handwritten = [*SHELL, *COMPILER, *COMMAND_LINE, *LOOKING, *WORK, *PROTOCOLS]
     large = []

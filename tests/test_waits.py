@@ -35,6 +35,7 @@ from opslifecycle.sync.publication import PublicationLock
 from opslifecycle.sync.waits import Wait
 
 from tests.support.builders import SLOT, completed, registered, result, running, spec
+from tests.support.waiting import until
 
 
 def watchers(registry: Registry, id: OperationId) -> int:
@@ -179,8 +180,7 @@ class TestWatch:
         watch = registry.register_watcher(id)
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
             waiting = pool.submit(watch.result)
-            while not watch._cell.waiters:
-                pass
+            until(lambda: watch._cell.waiters)
             registry.mark_retired(id)
             assert waiting.result(30) == Retired()
 
@@ -485,8 +485,7 @@ def test_a_wait_that_has_ended_holds_nothing_of_the_registry() -> None:
     cells: list[Any] = [watch._cell, barrier._cell]
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         waiting = [pool.submit(each.result, 30) for each in (watch, barrier)]
-        while not all(cell.waiters for cell in cells):
-            pass
+        until(lambda: all(cell.waiters for cell in cells))
         registry.mark_retired(id)
         assert [each.exception(30) for each in waiting] == [None, None]
     assert [(cell.key, cell.owner, cell.waiters) for cell in cells] == [(None, None, None)] * 2

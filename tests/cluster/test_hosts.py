@@ -106,9 +106,10 @@ def test_a_command_is_applied_once_though_connections_end_at_any_moment(postgres
         async with clusters(postgres) as one, clusters(postgres) as other:
             owner, handle = await one.open("r"), await other.open("r")
             registering = asyncio.create_task(register_in_rounds(handle))
-            while not registering.done():
-                ended += len(await asyncio.to_thread(postgres.query, END_CLUSTER_SESSIONS))
-                await asyncio.sleep(0.15)
+            async with asyncio.timeout(hosts.DEADLINE_SECONDS):
+                while not registering.done():
+                    ended += len(await asyncio.to_thread(postgres.query, END_CLUSTER_SESSIONS))
+                    await asyncio.sleep(0.15)
             ids = await registering
             assert {each.id for each in owner.list_operations()} == ids
             assert {each.id for each in handle.list_operations()} == ids

@@ -74,11 +74,12 @@ def test_a_killed_server_leaves_its_tasks_to_the_next(tmp_path: Path) -> None:
             assert get_message_text(asked.status.message) == "how many are you?"
             worked = (await say(client, "lunch"))[0].task
             going = asyncio.create_task(say(client, "two", worked))
-            while True:
-                now = await client.get_task(GetTaskRequest(id=worked.id))
-                if now.status.state == TaskState.TASK_STATE_WORKING:
-                    break
-                await asyncio.sleep(0.01)
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                while True:
+                    now = await client.get_task(GetTaskRequest(id=worked.id))
+                    if now.status.state == TaskState.TASK_STATE_WORKING:
+                        break
+                    await asyncio.sleep(0.01)
             config = TaskPushNotificationConfig(task_id=asked.task_id, url="http://127.0.0.1:1/")
             await client.create_task_push_notification_config(config)
             server.kill()

@@ -53,8 +53,9 @@ async def begin(client: Client, path: Path) -> str:
     call = {"path": str(path)}
     task = await client.session.call_tool("wait_for_file", call, allow_claimed=True)
     assert isinstance(task, CreatedTask)
-    while (await get_task(client.session, task.task_id)).status_message is None:
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while (await get_task(client.session, task.task_id)).status_message is None:
+            await asyncio.sleep(0.01)
     return task.task_id
 
 

@@ -9,7 +9,6 @@ import json
 import subprocess
 import sys
 import threading
-import time
 import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -456,9 +455,7 @@ def test_a_store_is_told_that_its_owner_is_alive() -> None:
     store = Beating()
     with Registry(store=store) as registry:
         registered(registry)
-        deadline = time.monotonic() + 30
-        while store.beats < 3:
-            assert time.monotonic() < deadline
+        until(lambda: store.beats >= 3)
 
 
 def test_a_registry_that_is_never_closed_lets_its_process_end() -> None:

@@ -332,8 +332,8 @@ def fill(path: Path) -> None:
     """Write until the file system is full."""
     file = os.open(path, os.O_WRONLY | os.O_CREAT)
     with contextlib.suppress(OSError):
-        while os.write(file, b"x" * 4096):
-            pass
+        while True:
+            os.write(file, b"x" * 4096)
     os.close(file)
 
 

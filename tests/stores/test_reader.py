@@ -8,7 +8,6 @@ import logging
 import os
 import random
 import shutil
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -48,6 +47,7 @@ from tests.support.audit import run
 from tests.support.builders import SLOT, TOOL, UPDATE, completed, registered, result, running, spec
 from tests.support.codegen.projects import package
 from tests.support.owners import owning
+from tests.support.waiting import until
 
 APPLIED = CompletionCursorConsumer.AGENT_APPLIED
 LONG = 1000.0
@@ -327,9 +327,7 @@ def test_a_store_that_cannot_be_read_for_a_while(
             os.replace(path, aside)
             with pytest.raises(PersistenceError):
                 reader.refresh()
-            until = time.monotonic() + 30
-            while not caplog.records and time.monotonic() < until:
-                time.sleep(0.01)
+            until(lambda: caplog.records)
         assert reader.records.snapshot(id) is not None
         assert "cannot be read now" in caplog.text
         os.replace(aside, path)

@@ -6,7 +6,6 @@ import asyncio
 import importlib.util
 import os
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from pathlib import Path
@@ -24,6 +23,7 @@ from opslifecycle import (
 from opslifecycle.work import AlreadyFinished, Retry, Supervisor
 
 from tests.support.audit import run
+from tests.support.waiting import eventually, until
 
 RAY_EXECUTOR = Path(__file__).parents[2] / "examples/work/ray_executor.py"
 DEADLINE_SECONDS = 60.0
@@ -128,20 +128,15 @@ def test_cancelling_does_not_interrupt_and_its_end_is_recorded(
     def wait_for(begun: str, gate: str) -> str:
         with open(begun, "w"):
             pass
-        while not os.path.exists(gate):
-            time.sleep(0.01)
+        until(lambda: os.path.exists(gate))
         return "all of it"
-
-    async def exists(path: Path) -> None:
-        while not path.exists():
-            await asyncio.sleep(0.01)
 
     async def main() -> None:
         begun, gate = tmp_path / "begun", tmp_path / "gate"
         async with AsyncRegistry(store=MemoryStore()) as registry:
             async with Supervisor(registry, executor=executor) as supervisor:
                 operation = await supervisor.start(wait_for, str(begun), str(gate))
-                await asyncio.wait_for(exists(begun), DEADLINE_SECONDS)
+                await eventually(begun.exists)
                 cancelling = asyncio.create_task(operation.cancel("enough"))
                 await asyncio.sleep(0)
                 snapshot = registry.snapshot(operation.id)

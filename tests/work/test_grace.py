@@ -26,8 +26,9 @@ LONG = 1000.0
 
 
 async def polite() -> str:
-    while not current().stop_requested:
-        await asyncio.sleep(0)
+    async with asyncio.timeout(30):
+        while not current().stop_requested:
+            await asyncio.sleep(0)
     await asyncio.sleep(0)
     return "partial"
 

@@ -39,6 +39,7 @@ from opslifecycle.work import (
 )
 from opslifecycle.work.stored_calls import OnInterrupted
 
+from tests.support.waiting import DEADLINE_SECONDS
 from tests.test_kill import killed
 
 
@@ -86,8 +87,9 @@ async def left_behind(store: Left) -> tuple[Left, OperationId, OperationId]:
             assert await work.recover(FUNCTIONS) == []
             running = await work.start(hang, "one", name="first", metadata={"job": 7}, key="one")
             waiting = await work.start(give, "two", name="second", timeout=30, priority=2)
-            while registry.snapshot(running.id).status is not OperationStatus.RUNNING:  # type: ignore[union-attr]
-                await asyncio.sleep(0)
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                while registry.snapshot(running.id).status is not OperationStatus.RUNNING:  # type: ignore[union-attr]
+                    await asyncio.sleep(0)
             # A commit, with which the deferred start of the first one is stored.
             await registry.register_operation(spec("plain"))
             after = store.after_a_kill()

@@ -249,8 +249,9 @@ async def consuming_what_ends(world: World) -> None:
     async with world.supervisor as work:
         operations = [await work.start(world.work) for _ in range(2)]
         await work.gather(operations)
-        while len(seen) < 2:
-            await asyncio.sleep(0.1)
+        async with asyncio.timeout(60):
+            while len(seen) < 2:
+                await asyncio.sleep(0.1)
     await world.close()
     await following
     assert seen == [1, 2]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-import time
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -43,8 +43,8 @@ class Stuck(SqliteStore):
 
     def append(self, commit: Commit) -> None:
         self._left -= 1
-        while self._left < 0:
-            time.sleep(1)
+        if self._left < 0:
+            threading.Event().wait()
         super().append(commit)
 
 

@@ -6,7 +6,6 @@ import importlib
 import random
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from opslifecycle import SqliteStore, unstructure
 
 from tests.support.chaos.answering import Answering, Call, weighted
 from tests.support.chaos.pipe import Reporter
+from tests.support.waiting import until
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "examples" / "approval" / "src"))
 approval: Any = importlib.import_module("approval")
@@ -78,8 +78,7 @@ class OfficePart:
 
     def drain(self) -> None:
         """Wait until every effect is delivered."""
-        while self._office.pending_effects():
-            time.sleep(0.01)
+        until(lambda: not self._office.pending_effects(), "the delivery of every effect")
 
     def close(self) -> None:
         """End in good order."""
