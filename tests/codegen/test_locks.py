@@ -1,4 +1,4 @@
-"""A lock that was damaged, by a merge for instance, is one error with the way out."""
+"""What a lock holds, and a lock that was damaged, by a merge for instance."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 from opslifecycle_codegen.cli.main import main
-from opslifecycle_codegen.compat import lock
+from opslifecycle_codegen.compat import compare, lock
 
 from tests.support.codegen.projects import project
+from tests.support.proof.machines import edited
 
 SHIPPED = Path(__file__).parents[2] / "machine/ops_lifecycle.lock.json"
 TURNSTILE = Path(__file__).parent / "turnstile.yaml"
@@ -85,3 +86,23 @@ def test_a_lock_of_another_shape_is_refused_or_has_the_shape() -> None:
             # What is accepted is of the same class, or a part that nothing requires.
             assert type(part[last]) is type(before) or not way, (way, last)
     assert refused > 1_000
+
+
+@pytest.mark.parametrize(
+    ("edit", "rule"),
+    [
+        (("    tag: outcome_type\n", "    tag: ended_as\n"), "tag-changed"),
+        (("fields: {result: OperationResult}, flatten: result}",
+          "fields: {result: OperationResult}}"), "field-type"),
+    ],
+)  # fmt: skip
+def test_the_form_of_stored_unions_is_locked(edit: tuple[str, str], rule: str) -> None:
+    invariant = ("o.terminal_outcome.outcome_type", "o.terminal_outcome.ended_as")
+    edits = (edit, invariant) if rule == "tag-changed" else (edit,)
+    old, new = lock.lock_of(edited(), ""), lock.lock_of(edited(*edits), "")
+    (change,) = compare.changes(old, new)
+    assert (change.rule, change.kind) == (rule, compare.PERSISTED)
+    # A lock of before says neither.
+    del old["tags"]
+    old["values"]["Completed"]["result"] = "OperationResult"
+    assert compare.changes(old, new) == []
