@@ -23,6 +23,7 @@ from opslifecycle_codegen.modelcheck.symmetry import NOTHING_SWAPPED
 
 from tests.proof.test_symbolic import walked
 from tests.support.codegen.projects import assert_clean, project
+from tests.support.edits import replaced
 
 KETTLE = Path(__file__).with_name("kettle.yaml")
 #: A kettle without the rule that reads the time, which other checkers do not cover.
@@ -31,10 +32,7 @@ TIMELESS = ("kettle.alarm_ms: now + 60000", "kettle.alarm_ms: None")
 
 def compiled(*edits: tuple[str, str]) -> Program:
     """The machine with some of its text replaced."""
-    text = KETTLE.read_text(encoding="utf-8")
-    for old, new in edits:
-        assert text.count(old) == 1, old
-        text = text.replace(old, new)
+    text = replaced(KETTLE.read_text(encoding="utf-8"), edits)
     return program_of(text.encode(), "kettle.yaml")
 
 

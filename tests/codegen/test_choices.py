@@ -21,6 +21,7 @@ from opslifecycle_codegen.modelcheck.symmetry import NOTHING_SWAPPED
 
 from tests.proof.test_symbolic import walked
 from tests.support.codegen.projects import assert_clean, package, project
+from tests.support.edits import replaced
 from tests.support.random_machines.examining import Examination
 
 DEAL = Path(__file__).with_name("deal.yaml")
@@ -35,11 +36,7 @@ CHOOSING = (
 
 
 def text(*edits: tuple[str, str]) -> str:
-    found = DEAL.read_text(encoding="utf-8")
-    for old, new in (*CHOOSING, *edits):
-        assert found.count(old) == 1, old
-        found = found.replace(old, new)
-    return found
+    return replaced(DEAL.read_text(encoding="utf-8"), (*CHOOSING, *edits))
 
 
 def compiled(*edits: tuple[str, str]) -> Program:

@@ -29,6 +29,7 @@ from opslifecycle_codegen.modelcheck.symbolic.relation import NotCoveredError, r
 from opslifecycle_codegen.modelcheck.symmetry import NOTHING_SWAPPED
 
 from tests.support.codegen.projects import assert_clean, imported, project
+from tests.support.edits import replaced
 from tests.support.warm import python
 
 CASE = Path(__file__).parent / "cases" / "dicts" / "machine.yaml"
@@ -47,11 +48,7 @@ def baskets(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
 
 
 def changed(*edits: tuple[str, str]) -> str:
-    text = TEXT
-    for old, new in edits:
-        assert text.count(old) == 1, old
-        text = text.replace(old, new)
-    return text
+    return replaced(TEXT, edits)
 
 
 def only(text: str = TEXT) -> Scenario:

@@ -12,6 +12,8 @@ from opslifecycle_codegen.emit.diagram import mermaid
 from opslifecycle_codegen.ir.notation import notation
 from opslifecycle_codegen.ir.program import Program
 
+from tests.support.edits import replaced
+
 MACHINE = Path(__file__).parents[2] / "examples/download/machine/download.yaml"
 
 
@@ -56,10 +58,7 @@ NESTED = (
 
 
 def kettle(*edits: tuple[str, str]) -> Program:
-    text = KETTLE.read_text(encoding="utf-8")
-    for old, new in edits:
-        assert text.count(old) == 1, old
-        text = text.replace(old, new)
+    text = replaced(KETTLE.read_text(encoding="utf-8"), edits)
     return program_of(text.encode(), "kettle.yaml")
 
 

@@ -17,6 +17,7 @@ from opslifecycle_codegen.source.parser import parse
 from opslifecycle_codegen.source.reader import read
 
 from tests.support.codegen.projects import assert_clean, package, project
+from tests.support.edits import replaced
 from tests.support.random_machines.examining import Examination
 
 GATES = Path(__file__).parent / "cases/guard-parameters/machine.yaml"
@@ -26,11 +27,7 @@ COIN = "{worth: {least: 2, paid: paid}}"
 
 
 def text(*edits: Edit) -> str:
-    found = GATES.read_text(encoding="utf-8")
-    for old, new in edits:
-        assert found.count(old) == 1, old
-        found = found.replace(old, new)
-    return found
+    return replaced(GATES.read_text(encoding="utf-8"), edits)
 
 
 def compiled(*edits: Edit) -> Program:

@@ -18,6 +18,7 @@ from opslifecycle_codegen.modelcheck.scenarios import scenarios
 from opslifecycle_codegen.modelcheck.search import Search
 
 from tests.support.codegen.projects import assert_clean, edit, imported, project
+from tests.support.edits import replaced
 from tests.support.warm import python
 
 ERRAND = Path(__file__).with_name("errand.yaml")
@@ -43,10 +44,7 @@ def text(*edits: tuple[str, str], feed: bool = True) -> str:
             found = found.replace(gone, "")
         at = found.index("  past_the_end:")
         found = found[:at] + found[found.index("  not_now:\n    class") :]
-    for old, new in edits:
-        assert found.count(old) == 1, old
-        found = found.replace(old, new)
-    return found
+    return replaced(found, edits)
 
 
 def package(folder: Path, name: str, source: str) -> ModuleType:

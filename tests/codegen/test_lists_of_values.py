@@ -16,6 +16,7 @@ from opslifecycle_codegen.modelcheck.symbolic.induction import induction
 from opslifecycle_codegen.modelcheck.symmetry import NOTHING_SWAPPED
 
 from tests.support.codegen.projects import assert_clean, imported, project
+from tests.support.edits import replaced
 from tests.support.warm import python
 
 CASE = Path(__file__).parent / "cases" / "lists-of-values" / "machine.yaml"
@@ -34,11 +35,7 @@ def orders(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
 
 
 def changed(*edits: tuple[str, str]) -> str:
-    text = TEXT
-    for old, new in edits:
-        assert text.count(old) == 1, old
-        text = text.replace(old, new)
-    return text
+    return replaced(TEXT, edits)
 
 
 def only(text: str) -> Scenario:

@@ -25,6 +25,7 @@ from opslifecycle_codegen.modelcheck.symmetry import NOTHING_SWAPPED
 
 from tests.proof.test_symbolic import walked
 from tests.support.codegen.projects import assert_clean, package, project
+from tests.support.edits import replaced
 from tests.support.random_machines.examining import Examination
 
 DEAL = Path(__file__).with_name("deal.yaml")
@@ -33,11 +34,7 @@ TURNSTILE = Path(__file__).with_name("turnstile.yaml")
 
 def text(*edits: tuple[str, str], source: Path = DEAL) -> str:
     """A machine with some of its text replaced."""
-    found = source.read_text(encoding="utf-8")
-    for old, new in edits:
-        assert found.count(old) == 1, old
-        found = found.replace(old, new)
-    return found
+    return replaced(source.read_text(encoding="utf-8"), edits)
 
 
 def compiled(*edits: tuple[str, str]) -> Program:

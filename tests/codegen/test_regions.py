@@ -23,6 +23,7 @@ from opslifecycle_codegen.modelcheck.search import Search
 from opslifecycle_codegen.modelcheck.symbolic.induction import induction
 
 from tests.support.codegen.projects import assert_clean, edit, imported, package, project
+from tests.support.edits import replaced
 from tests.support.warm import python
 
 ROOT = Path(__file__).parents[2]
@@ -35,10 +36,7 @@ CASH = "to: {status: handed, also: paid}"
 
 
 def compiled(*edits: Edit, source: Path = PURCHASE) -> Program:
-    text = source.read_text(encoding="utf-8")
-    for old, new in edits:
-        assert text.count(old) == 1, old
-        text = text.replace(old, new)
+    text = replaced(source.read_text(encoding="utf-8"), edits)
     return program_of(text.encode(), "m.yaml")
 
 

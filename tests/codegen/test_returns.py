@@ -20,6 +20,7 @@ from opslifecycle_codegen.compat.behaviour import behaviour_changes
 from opslifecycle_codegen.ir.program import Program
 
 from tests.support.codegen.projects import assert_clean, package, project
+from tests.support.edits import replaced
 from tests.support.random_machines.examining import Examination
 from tests.support.random_machines.stores import contents_of
 
@@ -44,11 +45,7 @@ RETURNING = (
 
 
 def text(*edits: tuple[str, str]) -> str:
-    found = DEAL.read_text(encoding="utf-8")
-    for old, new in (*RETURNING, *edits):
-        assert found.count(old) == 1, old
-        found = found.replace(old, new)
-    return found
+    return replaced(DEAL.read_text(encoding="utf-8"), (*RETURNING, *edits))
 
 
 def compiled(*edits: tuple[str, str]) -> Program:

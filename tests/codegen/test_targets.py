@@ -23,6 +23,7 @@ from opslifecycle_codegen.modelcheck.symmetry import NOTHING_SWAPPED
 
 from tests.proof.test_symbolic import walked
 from tests.support.codegen.projects import assert_clean, package, project
+from tests.support.edits import replaced
 from tests.support.random_machines.examining import Examination
 
 LOAN = Path(__file__).with_name("loan.yaml")
@@ -33,10 +34,7 @@ FROM_OVERDUE = ("- when: loan.status is overdue and", "- from: overdue\n        
 
 def compiled(*edits: tuple[str, str]) -> Program:
     """The machine with some of its text replaced."""
-    text = LOAN.read_text(encoding="utf-8")
-    for old, new in edits:
-        assert text.count(old) == 1, old
-        text = text.replace(old, new)
+    text = replaced(LOAN.read_text(encoding="utf-8"), edits)
     return program_of(text.encode(), "loan.yaml")
 
 

@@ -18,6 +18,7 @@ from opslifecycle_codegen.modelcheck.symbolic.induction import induction
 from opslifecycle_codegen.modelcheck.symbolic.relation import NotCoveredError, relation
 
 from tests.support.codegen.projects import assert_clean, imported, project
+from tests.support.edits import replaced
 
 TICKET = Path(__file__).with_name("ticket.yaml")
 _NUMBERS = itertools.count()
@@ -37,10 +38,7 @@ def store(request: pytest.FixtureRequest) -> Store | None:
 
 def text(*edits: tuple[str, str]) -> bytes:
     """The machine with some of its text replaced."""
-    found = TICKET.read_text(encoding="utf-8")
-    for old, new in edits:
-        assert found.count(old) == 1, old
-        found = found.replace(old, new)
+    found = replaced(TICKET.read_text(encoding="utf-8"), edits)
     return found.encode()
 
 

@@ -22,6 +22,7 @@ from opslifecycle_codegen.modelcheck.symmetry import NOTHING_SWAPPED
 
 from tests.proof.test_symbolic import walked
 from tests.support.codegen.projects import assert_clean, package, project
+from tests.support.edits import replaced
 
 ERRAND = Path(__file__).with_name("errand.yaml")
 START_MS = 1_000_000
@@ -47,10 +48,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store | None:
 
 
 def text(*edits: tuple[str, str]) -> bytes:
-    found = ERRAND.read_text(encoding="utf-8")
-    for old, new in edits:
-        assert found.count(old) == 1, old
-        found = found.replace(old, new)
+    found = replaced(ERRAND.read_text(encoding="utf-8"), edits)
     return found.encode()
 
 

@@ -19,6 +19,7 @@ from opslifecycle_codegen.compat.migrations import applied
 from opslifecycle_codegen.ir.program import Program
 
 from tests.support.codegen.projects import assert_clean, imported, project
+from tests.support.edits import replaced
 
 INVOICE = Path(__file__).with_name("invoice.yaml")
 MakeMaybe = Callable[[], Store | None]
@@ -163,10 +164,7 @@ def test_stored_records_with_one_key_are_refused(invoices: Any) -> None:
 
 
 def program(*edits: tuple[str, str]) -> Program:
-    text = INVOICE.read_text(encoding="utf-8")
-    for old, new in edits:
-        assert text.count(old) == 1, old
-        text = text.replace(old, new)
+    text = replaced(INVOICE.read_text(encoding="utf-8"), edits)
     return program_of(text.encode(), "invoice.yaml")
 
 

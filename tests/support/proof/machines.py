@@ -19,6 +19,7 @@ from opslifecycle_codegen.modelcheck.search import Search
 from opslifecycle_codegen.modelcheck.state import State
 from opslifecycle_codegen.source.words import Name
 
+from tests.support.edits import replaced
 from tests.support.scale import WHOLE
 
 ROOT = Path(__file__).parents[3]
@@ -32,10 +33,7 @@ SHIPPED = (ROOT / "machine/ops_lifecycle.yaml").read_text(encoding="utf-8")
 
 def edited(*edits: tuple[str, str]) -> Program:
     """The shipped machine with some of its text replaced."""
-    text = SHIPPED
-    for old, new in edits:
-        assert text.count(old) == 1, f"{text.count(old)} places have {old!r}"
-        text = text.replace(old, new)
+    text = replaced(SHIPPED, edits)
     return program_of(text.encode(), "edited.yaml")
 
 
