@@ -61,6 +61,7 @@ class TestValues:
     def test_a_frozen_dict_is_a_value(self) -> None:
         one = FrozenDict({"b": 2, "a": 1})
         assert list(one) == ["a", "b"]
+        assert list(FrozenDict({"b": 1, "a": 2})) == ["a", "b"]
         assert one == {"a": 1, "b": 2} == one
         assert one != FrozenDict({"a": 1})
         assert hash(one) == hash(FrozenDict([("a", 1), ("b", 2)]))

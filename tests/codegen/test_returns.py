@@ -13,7 +13,9 @@ import yaml
 from opslifecycle import MemoryStore, SqliteStore, Store, UnsupportedError
 from opslifecycle.cluster.wire import Wire
 from opslifecycle.errors import InternalError, InvalidValueError
+from opslifecycle.shell.batch import NotStorableError, without
 from opslifecycle.shell.commands import Command, returning
+from opslifecycle.shell.pending import ThreadWaiter, pending_of
 from opslifecycle_codegen.base.diagnostics import InvalidMachineError
 from opslifecycle_codegen.cli.project import program_of
 from opslifecycle_codegen.compat.behaviour import behaviour_changes
@@ -140,6 +142,13 @@ class TestRuntime:
         command = returning(authority.pay, authority._pay_returned, (id, 7))
         assert command.acts_on(id)
         assert not command.acts_on(deals.DealId.new())
+        guilty: ThreadWaiter[Any] = ThreadWaiter()
+        other: ThreadWaiter[Any] = ThreadWaiter()
+        all_of_them = returning(authority.pay, authority._pay_returned, (deals.DealId.new(), 7))
+        batch = [pending_of(guilty, command), pending_of(other, all_of_them)]
+        assert without(batch, NotStorableError(id)) == batch[1:]
+        with pytest.raises(InvalidValueError, match="cannot be stored"):
+            guilty.join()
 
     @pytest.mark.parametrize("rejected", [False, True])
     def test_another_host_has_the_value_typed(self, deals: ModuleType, rejected: bool) -> None:
