@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import opslifecycle_codegen
@@ -71,3 +72,29 @@ def test_a_store_is_tested_if_a_sample_is_stored(tmp_path: Path, guard: str, sto
     done = ran_tests(folder)
     assert done.returncode == 0, done.stdout
     assert "skipped" not in done.stdout
+
+
+PURCHASE = Path(__file__).parent / "purchase.yaml"
+#: What a defect replaces in the generated authority, and the test that has to find it.
+DEFECTS = [
+    (r'if (purchase) is None or [^:]*:(\s+return self\._rejection\(id, purchase, "remove")',
+     r"if \1 is None:\2", "illegal_actions_are_rejected"),
+    (r'if (purchase) is None or [^:]*:(\s+return self\._rejection\(id, purchase, "forget")',
+     r"if \1 is None:\2", "illegal_actions_are_rejected"),
+    (r'(purchase, "\w+"), [^()\s][^()]*\)', r"\1)", "was_done_already"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("pattern", "replacement", "test"), DEFECTS)
+def test_a_defect_of_generated_code_is_found_by_its_tests(
+    pattern: str, replacement: str, test: str, tmp_path: Path
+) -> None:
+    """Of the removal of a record in another status, and of a repetition that nothing says."""
+    folder = project(tmp_path, PURCHASE)
+    assert ran_tests(folder, "tests", "-k", test).returncode == 0
+    authority = folder / "src/purchase/authority.py"
+    text, count = re.subn(pattern, replacement, authority.read_text("utf-8"))
+    assert count == 1, text
+    authority.write_text(text, "utf-8")
+    done = ran_tests(folder, "tests", "-k", test)
+    assert (done.returncode, test in done.stdout) == (1, True), done.stdout

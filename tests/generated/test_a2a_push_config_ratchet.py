@@ -63,6 +63,8 @@ def decide(authority: ConfigAuthority, id: ConfigId, action: str) -> object:
     match action:
         case "replace":
             return authority.replace(id, b"data")
+        case "remove_config (removal)":
+            return authority.remove_config(id)
         case _:
             raise AssertionError(action)
 

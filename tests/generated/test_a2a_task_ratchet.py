@@ -41,13 +41,21 @@ CLOSED_SETS: dict[type[_rt.ClosedSet], list[tuple[str, str]]] = {
 #: Every status and action: the status it leads to, or None where it is illegal.
 CELLS = [
     (TaskStatus.SUBMITTED, "save", TaskStatus.SUBMITTED),
+    (TaskStatus.SUBMITTED, "forget_ended_task (removal)", None),
     (TaskStatus.WORKING, "save", TaskStatus.SUBMITTED),
+    (TaskStatus.WORKING, "forget_ended_task (removal)", None),
     (TaskStatus.INPUT_REQUIRED, "save", TaskStatus.SUBMITTED),
+    (TaskStatus.INPUT_REQUIRED, "forget_ended_task (removal)", None),
     (TaskStatus.AUTH_REQUIRED, "save", TaskStatus.SUBMITTED),
+    (TaskStatus.AUTH_REQUIRED, "forget_ended_task (removal)", None),
     (TaskStatus.COMPLETED, "save", None),
+    (TaskStatus.COMPLETED, "forget_open_task (removal)", None),
     (TaskStatus.FAILED, "save", None),
+    (TaskStatus.FAILED, "forget_open_task (removal)", None),
     (TaskStatus.CANCELED, "save", None),
+    (TaskStatus.CANCELED, "forget_open_task (removal)", None),
     (TaskStatus.REJECTED, "save", None),
+    (TaskStatus.REJECTED, "forget_open_task (removal)", None),
 ]
 
 
@@ -83,6 +91,10 @@ def decide(authority: TaskAuthority, id: TaskId, action: str) -> object:
     match action:
         case "save":
             return authority.save(id, "text", TaskStatus.SUBMITTED, b"data", None, None, None)
+        case "forget_open_task (removal)":
+            return authority.forget_open_task(id)
+        case "forget_ended_task (removal)":
+            return authority.forget_ended_task(id)
         case _:
             raise AssertionError(action)
 
@@ -146,6 +158,22 @@ def test_no_value_of_a_field_makes_an_illegal_action_legal(
                 setattr(record, name, _rt.Anything(answer))
         decision = decide(authority, record.id, action)
         if not isinstance(decision, _rt.OpsLifecycleError) or record.status is not status:
+            wrong.append(action)
+    assert wrong == []
+
+
+@pytest.mark.parametrize("status", ILLEGAL)
+def test_a_rejection_says_whether_the_action_was_done_already(status: TaskStatus) -> None:
+    done: set[tuple[TaskStatus, str]] = set()
+    wrong = []
+    for action in ILLEGAL[status]:
+        authority = new_authority()
+        record = sample_record(authority, status)
+        decision = decide(authority, record.id, action)
+        assert isinstance(decision, _rt.OpsLifecycleError)
+        # A guard that comes first knows nothing of it.
+        by_status = decision.guard == "legal_status"
+        if by_status and decision.already_done != ((status, action) in done):
             wrong.append(action)
     assert wrong == []
 

@@ -154,6 +154,7 @@ CELLS = [
     (OperationStatus.COMPLETED, "retire_requested", None),
     (OperationStatus.COMPLETED, "retire_completed", None),
     (OperationStatus.COMPLETED, "terminate", None),
+    (OperationStatus.COMPLETED, "rollback_unreturned_operation (removal)", None),
     (OperationStatus.FAILED, "start", None),
     (OperationStatus.FAILED, "fail", None),
     (OperationStatus.FAILED, "peer_ready", None),
@@ -164,6 +165,7 @@ CELLS = [
     (OperationStatus.FAILED, "retire_requested", None),
     (OperationStatus.FAILED, "retire_completed", None),
     (OperationStatus.FAILED, "terminate", None),
+    (OperationStatus.FAILED, "rollback_unreturned_operation (removal)", None),
     (OperationStatus.ABORTED, "start", None),
     (OperationStatus.ABORTED, "fail", None),
     (OperationStatus.ABORTED, "peer_ready", None),
@@ -174,6 +176,7 @@ CELLS = [
     (OperationStatus.ABORTED, "retire_requested", None),
     (OperationStatus.ABORTED, "retire_completed", None),
     (OperationStatus.ABORTED, "terminate", None),
+    (OperationStatus.ABORTED, "rollback_unreturned_operation (removal)", None),
     (OperationStatus.CANCELLED, "start", None),
     (OperationStatus.CANCELLED, "fail", None),
     (OperationStatus.CANCELLED, "peer_ready", None),
@@ -184,6 +187,7 @@ CELLS = [
     (OperationStatus.CANCELLED, "retire_requested", None),
     (OperationStatus.CANCELLED, "retire_completed", None),
     (OperationStatus.CANCELLED, "terminate", None),
+    (OperationStatus.CANCELLED, "rollback_unreturned_operation (removal)", None),
     (OperationStatus.RETIRED, "start", None),
     (OperationStatus.RETIRED, "fail", None),
     (OperationStatus.RETIRED, "peer_ready", None),
@@ -194,6 +198,7 @@ CELLS = [
     (OperationStatus.RETIRED, "retire_requested", None),
     (OperationStatus.RETIRED, "retire_completed", None),
     (OperationStatus.RETIRED, "terminate", None),
+    (OperationStatus.RETIRED, "rollback_unreturned_operation (removal)", None),
     (OperationStatus.TERMINATED, "start", None),
     (OperationStatus.TERMINATED, "fail", None),
     (OperationStatus.TERMINATED, "peer_ready", None),
@@ -204,6 +209,7 @@ CELLS = [
     (OperationStatus.TERMINATED, "retire_requested", None),
     (OperationStatus.TERMINATED, "retire_completed", None),
     (OperationStatus.TERMINATED, "terminate", None),
+    (OperationStatus.TERMINATED, "rollback_unreturned_operation (removal)", None),
 ]
 
 
@@ -272,6 +278,8 @@ def decide(authority: OperationAuthority, id: OperationId, action: str) -> objec
             return authority.retire_completed(id)
         case "terminate":
             return authority.terminate(id, "text")
+        case "rollback_unreturned_operation (removal)":
+            return authority.rollback_unreturned_operation(id)
         case _:
             raise AssertionError(action)
 
@@ -335,6 +343,55 @@ def test_no_value_of_a_field_makes_an_illegal_action_legal(
                 setattr(record, name, _rt.Anything(answer))
         decision = decide(authority, record.id, action)
         if not isinstance(decision, _rt.OpsLifecycleError) or record.status is not status:
+            wrong.append(action)
+    assert wrong == []
+
+
+@pytest.mark.parametrize("status", ILLEGAL)
+def test_a_rejection_says_whether_the_action_was_done_already(status: OperationStatus) -> None:
+    done: set[tuple[OperationStatus, str]] = {
+        (OperationStatus.RUNNING, "start"),
+        (OperationStatus.COMPLETED, "peer_ready"),
+        (OperationStatus.FAILED, "peer_ready"),
+        (OperationStatus.ABORTED, "peer_ready"),
+        (OperationStatus.CANCELLED, "peer_ready"),
+        (OperationStatus.RETIRED, "peer_ready"),
+        (OperationStatus.TERMINATED, "peer_ready"),
+        (OperationStatus.COMPLETED, "progress_reported"),
+        (OperationStatus.FAILED, "progress_reported"),
+        (OperationStatus.ABORTED, "progress_reported"),
+        (OperationStatus.CANCELLED, "progress_reported"),
+        (OperationStatus.RETIRED, "progress_reported"),
+        (OperationStatus.TERMINATED, "progress_reported"),
+        (OperationStatus.COMPLETED, "abort"),
+        (OperationStatus.FAILED, "abort"),
+        (OperationStatus.ABORTED, "abort"),
+        (OperationStatus.CANCELLED, "abort"),
+        (OperationStatus.RETIRED, "abort"),
+        (OperationStatus.TERMINATED, "abort"),
+        (OperationStatus.RETIRING, "retire_requested"),
+        (OperationStatus.COMPLETED, "retire_requested"),
+        (OperationStatus.FAILED, "retire_requested"),
+        (OperationStatus.ABORTED, "retire_requested"),
+        (OperationStatus.CANCELLED, "retire_requested"),
+        (OperationStatus.RETIRED, "retire_requested"),
+        (OperationStatus.TERMINATED, "retire_requested"),
+        (OperationStatus.COMPLETED, "retire_completed"),
+        (OperationStatus.FAILED, "retire_completed"),
+        (OperationStatus.ABORTED, "retire_completed"),
+        (OperationStatus.CANCELLED, "retire_completed"),
+        (OperationStatus.RETIRED, "retire_completed"),
+        (OperationStatus.TERMINATED, "retire_completed"),
+    }
+    wrong = []
+    for action in ILLEGAL[status]:
+        authority = new_authority()
+        record = sample_record(authority, status)
+        decision = decide(authority, record.id, action)
+        assert isinstance(decision, _rt.OpsLifecycleError)
+        # A guard that comes first knows nothing of it.
+        by_status = decision.guard == "legal_status"
+        if by_status and decision.already_done != ((status, action) in done):
             wrong.append(action)
     assert wrong == []
 

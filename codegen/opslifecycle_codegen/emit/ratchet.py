@@ -8,7 +8,7 @@ from opslifecycle_codegen.emit.state import has_stamps
 from opslifecycle_codegen.emit.unique import KeyLowering
 from opslifecycle_codegen.ir.initial_values import given
 from opslifecycle_codegen.ir.naming import command_method, setting
-from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.ir.program import Command, Program
 from opslifecycle_codegen.ir.public_names import PublicNames
 from opslifecycle_codegen.ir.sampled import Sampled
 from opslifecycle_codegen.ir.several import DICT, SET
@@ -17,7 +17,10 @@ from opslifecycle_codegen.ir.types import Type, decimal_notation
 
 
 def cells(program: Program, sampled: Sampled, names: PublicNames) -> list[tuple[str, str, str]]:
-    """Return every real status and action: illegal ones, and legal ones that take the samples."""
+    """Return every real status and action: illegal ones, and legal ones that take the samples.
+
+    Of `rollback` and `erase`, the statuses in which they are illegal.
+    """
     rows = []
     groups = program.symbols.status_groups
     for status in [*groups["live"], *groups["terminal"]]:
@@ -27,7 +30,30 @@ def cells(program: Program, sampled: Sampled, names: PublicNames) -> list[tuple[
                 rows.append((status.upper(), action.name, f"{names.status}.{target.upper()}"))
             elif status not in action.from_statuses:
                 rows.append((status.upper(), action.name, "None"))
+        rows += [
+            (status.upper(), _removal(command), "None")
+            for command in _removals(program)
+            if status not in command.from_statuses
+        ]
     return rows
+
+
+def done(program: Program) -> list[tuple[str, str]]:
+    """Return the statuses and actions of which a rejection says that it was done already."""
+    return [
+        (status.upper(), action.name)
+        for action in program.actions
+        for status in action.idempotent_in
+    ]
+
+
+def _removals(program: Program) -> list[Command]:
+    return [each for each in (program.rollback, program.erase) if each is not None]
+
+
+def _removal(command: Command) -> str:
+    """Return the name of a removal, which is that of no action."""
+    return f"{command.name} (removal)"
 
 
 def calls(program: Program, width: int) -> list[tuple[str, list[str]]]:
@@ -38,6 +64,11 @@ def calls(program: Program, width: int) -> list[tuple[str, list[str]]]:
         samples = [sample(type, program.symbols) for type in action.params.values()]
         call = layout.called(f"authority.{decide}", [Code("id"), *samples])
         rows.append((action.name, layout.statement("return ", call, "", indent=12, width=width)))
+    for command in _removals(program):
+        decide = command_method(command.name, program.symbols.registry_fields)
+        call = layout.called(f"authority.{decide}", [Code("id")])
+        lines = layout.statement("return ", call, "", indent=12, width=width)
+        rows.append((_removal(command), lines))
     return rows
 
 

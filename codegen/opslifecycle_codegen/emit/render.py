@@ -325,6 +325,7 @@ class Renderer:
             "lock_depth": len(self._config.tests.parts),
             "closed_sets": [e for e in program.symbols.enums.values() if e.members],
             "cells": ratchet.cells(program, self._sampled, self._names),
+            "done": ratchet.done(program),
             "calls": ratchet.calls(program, self._width),
             "record_sample": ratchet.record_sample(program, self._names, self._width),
             "record_keys": ratchet.record_keys(program, self._width),

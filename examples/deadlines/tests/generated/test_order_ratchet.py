@@ -228,6 +228,24 @@ def test_no_value_of_a_field_makes_an_illegal_action_legal(
     assert wrong == []
 
 
+@pytest.mark.parametrize("status", ILLEGAL)
+def test_a_rejection_says_whether_the_action_was_done_already(
+    status: OrderStatus,
+) -> None:
+    done: set[tuple[OrderStatus, str]] = set()
+    wrong = []
+    for action in ILLEGAL[status]:
+        authority = new_authority()
+        record = sample_record(authority, status)
+        decision = decide(authority, record.id, action)
+        assert isinstance(decision, _rt.OpsLifecycleError)
+        # A guard that comes first knows nothing of it.
+        by_status = decision.guard == "legal_status"
+        if by_status and decision.already_done != ((status, action) in done):
+            wrong.append(action)
+    assert wrong == []
+
+
 #: Each action, with the one that leads to where it is legal, if any does.
 BEFORE: dict[str, str] = {
     "pay": "",
