@@ -46,6 +46,8 @@ SYSTEM_CLOCK = Clock()
 
 #: The first time of a manual clock: 2026-01-01T00:00:00Z, in milliseconds since the Unix epoch.
 _MANUAL_START_MS = 1_767_225_600_000
+#: The last time of a manual clock: the end of the year 9999, which is that of `datetime`.
+_MANUAL_END_MS = 253_402_300_799_999
 
 
 class DueWork(Protocol):
@@ -63,13 +65,16 @@ class ManualClock(Clock):
 
     Args:
         wall_ms: The first time of the wall clock, in milliseconds since the Unix epoch.
+
+    Raises:
+        ValueError: The time is no integer, or not in the years 1970 to 9999.
     """
 
     __slots__ = ("_attached", "_monotonic_ns", "_wall_ns")
 
     def __init__(self, wall_ms: int = _MANUAL_START_MS) -> None:
         super().__init__(lambda: self._wall_ns, lambda: self._monotonic_ns)
-        self._wall_ns = wall_ms * 1_000_000
+        self._wall_ns = _checked(wall_ms) * 1_000_000
         self._monotonic_ns = 0
         self._attached: weakref.WeakSet[DueWork] = weakref.WeakSet()
 
@@ -97,14 +102,18 @@ class ManualClock(Clock):
         own time.
 
         Raises:
-            ValueError: The sum is negative. Use `set_wall` to set the wall clock back.
+            ValueError: A number is no integer, or the sum is negative or leads past the year 9999.
+                Use `set_wall` to set the wall clock back.
         """
+        for unit in (days, hours, minutes, seconds, milliseconds):
+            _whole(unit)
         elapsed_s = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
         elapsed_ms = elapsed_s * 1000 + milliseconds
         if elapsed_ms < 0:
             raise ValueError(
                 f"expected 0 ms or more, got {elapsed_ms}; set_wall sets the clock back"
             )
+        _checked(self.wall_ms() + elapsed_ms)
         self._pass(elapsed_ms)
 
     def set_wall(self, wall_ms: int) -> None:
@@ -112,8 +121,11 @@ class ManualClock(Clock):
 
         Args:
             wall_ms: The time in milliseconds since the Unix epoch.
+
+        Raises:
+            ValueError: The time is no integer, or not in the years 1970 to 9999.
         """
-        self._wall_ns = wall_ms * 1_000_000
+        self._wall_ns = _checked(wall_ms) * 1_000_000
         self._pass(0)
 
     def _pass(self, elapsed_ms: int) -> None:
@@ -128,6 +140,19 @@ class ManualClock(Clock):
             self._wall_ns += step_ms * 1_000_000
             self._monotonic_ns += step_ms * 1_000_000
             elapsed_ms -= step_ms
+
+
+def _whole(number: int) -> None:
+    # A time that is no integer would end every registry that reads the clock.
+    if type(number) is not int:
+        raise ValueError(f"expected an integer, got {number!r}; pass milliseconds for a fraction")
+
+
+def _checked(wall_ms: int) -> int:
+    _whole(wall_ms)
+    if not 0 <= wall_ms <= _MANUAL_END_MS:
+        raise ValueError(f"expected a time of the years 1970 to 9999 in ms, got {wall_ms}")
+    return wall_ms
 
 
 class CommandTime:

@@ -120,6 +120,24 @@ class TestCommands:
         with pytest.raises(ValueError, match="got -1"):
             ManualClock().advance(milliseconds=-1)
 
+    def test_a_manual_clock_has_whole_times_that_a_datetime_has(self, tickets: ModuleType) -> None:
+        clock = ManualClock(5_000_000)
+        half: Any = 0.5
+        with tickets.TicketRegistry(store=MemoryStore(), clock=clock) as registry:
+            for unit in ("days", "hours", "minutes", "seconds", "milliseconds"):
+                with pytest.raises(ValueError, match=r"expected an integer, got 0\.5"):
+                    clock.advance(**{unit: half})
+            for wrong in (half, True, -1, 253_402_300_800_000):
+                with pytest.raises(ValueError, match=r"expected"):
+                    clock.set_wall(wrong)
+                with pytest.raises(ValueError, match=r"expected"):
+                    ManualClock(wrong)
+            with pytest.raises(ValueError, match="years 1970 to 9999"):
+                clock.advance(days=3_000_000)
+            # Nothing of it has passed, and the registry is not closed.
+            assert clock.wall_ms() == 5_000_000
+            registry.sell(tickets.TicketId.new())
+
 
 class TestCompiler:
     def test_no_number_can_leave_its_range_by_the_time(self) -> None:
