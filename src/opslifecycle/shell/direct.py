@@ -41,25 +41,28 @@ class DirectExecutor(Executor):
         # `lock.hold`, spelled out, because its calls would make every command slower. No second
         # `try` inside: the bytecodes between the two would have no handler.
         whole = True
+        effects: Answer
         try:
             mutex.acquire()
             if lock.dropped:
                 lock.forget_dropped()
             if engine.closed is not None:
-                raise engine.closed
-            authority, runner = engine.authority, engine.effects
-            if now_ns() >= self._time_valid_until_ns:
-                self._time_valid_until_ns = engine.time.set_time(authority)
-            whole = False
-            # Spelled out, because `*arguments` takes far longer.
-            if len(arguments) == 1:
-                effects = decide(authority, arguments[0])
-            elif len(arguments) == 2:
-                effects = decide(authority, arguments[0], arguments[1])
+                # Raised after the release: an interrupt of the handler would leave the lock held.
+                effects = engine.closed()
             else:
-                effects = decide(authority, *arguments)
-            if effects.__class__ is tuple and (effects or runner.listing.is_built):
-                runner.apply(authority, authority.records[id], effects, decide, arguments)
+                authority, runner = engine.authority, engine.effects
+                if now_ns() >= self._time_valid_until_ns:
+                    self._time_valid_until_ns = engine.time.set_time(authority)
+                whole = False
+                # Spelled out, because `*arguments` takes far longer.
+                if len(arguments) == 1:
+                    effects = decide(authority, arguments[0])
+                elif len(arguments) == 2:
+                    effects = decide(authority, arguments[0], arguments[1])
+                else:
+                    effects = decide(authority, *arguments)
+                if effects.__class__ is tuple and (effects or runner.listing.is_built):
+                    runner.apply(authority, authority.records[id], effects, decide, arguments)
             whole = True
             mutex.release()
             if lock.left:
@@ -103,7 +106,7 @@ class DirectExecutor(Executor):
     def _run(self, command: Command[T]) -> T | OpsLifecycleError:
         engine = self._engine
         if engine.closed is not None:
-            raise engine.closed
+            return engine.closed()
         authority, effects = engine.authority, engine.effects
         try:
             engine.time.set_time(authority)
@@ -131,7 +134,7 @@ class DirectExecutor(Executor):
     def _transact(self, transaction: Together) -> OpsLifecycleError | None:
         engine = self._engine
         if engine.closed is not None:
-            raise engine.closed
+            return engine.closed()
         batch = Batch(engine)
         try:
             rejection = batch.decide_together(transaction.steps)

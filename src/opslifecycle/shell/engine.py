@@ -86,17 +86,15 @@ class Engine(Generic[IdT, RecordT]):
             mutex.acquire()
             if lock.dropped:
                 lock.forget_dropped()
-            if self.closed is not None:
-                raise self.closed
-            authority = self.authority
-            rejection = admit(authority, id)
-            if rejection is not None:
-                raise rejection
-            outcome = authority.records[id].terminal_outcome
-            if outcome is not None:
-                wait = ended(outcome, lock, kind)
-            else:
-                wait = self.effects.watchers.add(id, kind, lock)
+            authority, closed = self.authority, self.closed
+            # Raised after the release: an interrupt of the handler below would leave the lock held.
+            rejection = admit(authority, id) if closed is None else closed()
+            if rejection is None:
+                outcome = authority.records[id].terminal_outcome
+                if outcome is not None:
+                    wait = ended(outcome, lock, kind)
+                else:
+                    wait = self.effects.watchers.add(id, kind, lock)
             mutex.release()
             if lock.left:
                 lock.drain()
@@ -108,6 +106,8 @@ class Engine(Generic[IdT, RecordT]):
             if lock.left:
                 lock.drain()
             raise
+        if rejection is not None:
+            raise rejection
         return wait
 
     def wait_for_all(

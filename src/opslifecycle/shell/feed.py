@@ -163,13 +163,17 @@ class CompletionFeed(Generic[EntryT, EpochT]):
             RegistryClosedError: The registry is closed. Closing ends waits in progress with it.
         """
         self._check(after, None)
-        return self._lock.hold(self._advance_past, after)
+        wait = self._lock.hold(self._advance_past, after)
+        if wait is None:
+            raise RegistryClosedError
+        return wait
 
-    def _advance_past(self, after: int) -> FeedAdvance:
+    def _advance_past(self, after: int) -> FeedAdvance | None:
+        """Return the wait; None if the feed is closed."""
         if self._position.watermark > after:
             return ended(self._position.watermark, self._lock, FeedAdvance)
         if self._closed:
-            raise RegistryClosedError
+            return None
         return self._waits.add(after, FeedAdvance, self._lock)
 
     def subscribe(self, *, after: int = 0, epoch_id: EpochT | None = None) -> AsyncIterator[EntryT]:

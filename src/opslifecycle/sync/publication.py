@@ -50,7 +50,11 @@ class PublicationLock:
         self.renew()
 
     def hold(self, work: Callable[..., T], *arguments: object) -> T:
-        """Call `work` with the lock held, and return its result. Sections do not nest."""
+        """Call `work` with the lock held, and return its result. Sections do not nest.
+
+        Work returns an error that its caller expects, and does not raise it: an interrupt of the
+        handler of an exception is not covered.
+        """
         mutex = self.mutex
         try:
             mutex.acquire()
