@@ -29,7 +29,7 @@ def test_an_interrupt_comes_before_every_instruction(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(injecting, "OURS", [__file__])
     places = []
     for at in range(1, 100):
-        injection = Injection(at)
+        injection = Injection(at, Interrupt)
         try:
             injection.during(_straight)
         except Interrupt:
@@ -53,6 +53,6 @@ def first() -> None:
     """Interrupt the first call of a new process."""
     injecting.OURS[:] = [__file__]
     try:
-        Injection(1).during(_straight)
+        Injection(1, Interrupt).during(_straight)
     except Interrupt:
         print("interrupted")

@@ -20,8 +20,20 @@ from opslifecycle.stores.sqlite.reader import StoreReader
 from opslifecycle.sync.barriers import Barriers
 from opslifecycle.sync.publication import PublicationLock
 from opslifecycle.sync.waking import wake_all
+from opslifecycle.work.job import Job
+from opslifecycle.work.jobs import Jobs
+from opslifecycle.work.registering import Registering
+from opslifecycle.work.tending import Tender
 
-from tests.support.interrupts import checking, effects, injecting, renting, trying
+from tests.support.interrupts import (
+    checking,
+    effects,
+    injecting,
+    looping,
+    renting,
+    trying,
+    trying_loops,
+)
 from tests.support.interrupts.checking import Helper
 from tests.support.interrupts.examinations import examinations
 from tests.support.interrupts.trying import InterruptError
@@ -145,6 +157,40 @@ def a_reader_that_keeps_what_it_has_read_of_a_look(patch: pytest.MonkeyPatch) ->
     patch.setattr(StoreReader, "_advance", advance)
 
 
+def a_callback_that_is_never_made_up_for(patch: pytest.MonkeyPatch) -> None:
+    """The supervisor's block waits for a job whose end was never noted."""
+    patch.setattr(Tender, "arm", lambda self: None)
+
+
+def a_change_that_is_left_half_way(patch: pytest.MonkeyPatch) -> None:
+    """A job is in no queue and has no task."""
+    patch.setattr(Jobs, "_put_in_order", lambda self: None)
+
+
+def a_registration_that_is_left(patch: pytest.MonkeyPatch) -> None:
+    """A record is live for which nothing works."""
+
+    async def take_back(self: Registering, job: Job) -> None:
+        return
+
+    patch.setattr(Registering, "_take_back", take_back)
+
+
+def an_error_raised_with_the_lock_held(patch: pytest.MonkeyPatch) -> None:
+    """An interrupt of the handler leaves the lock held."""
+
+    def watch(self: Engine[Any, Any], id: Any, admit: Any, kind: Any) -> Any:
+        def work() -> Any:
+            rejection = admit(self.authority, id)
+            if rejection is not None:
+                raise rejection
+            return self.effects.watchers.add(id, kind, self.lock)
+
+        return self.lock.hold(work)
+
+    patch.setattr(Engine, "watch", watch)
+
+
 #: Each mistake, and an examination that meets it, with how many bytecodes are left out.
 PLANTED: list[tuple[Callable[[pytest.MonkeyPatch], None], str, int]] = [
     (a_lock_taken_before_the_try, "alone snapshot", 1),
@@ -159,6 +205,10 @@ PLANTED: list[tuple[Callable[[pytest.MonkeyPatch], None], str, int]] = [
     (a_lane_that_is_not_made_anew, "alone delivery grant", 11),
     (a_timer_that_is_not_put_back, "alone lockers timers", 11),
     (a_reader_that_keeps_what_it_has_read_of_a_look, "file reader refresh", 61),
+    (a_callback_that_is_never_made_up_for, "alone async loop start", 1),
+    (a_change_that_is_left_half_way, "alone async loop cancel_queued", 1),
+    (a_registration_that_is_left, "alone async loop start", 3),
+    (an_error_raised_with_the_lock_held, "alone watch_unknown", 1),
 ]
 
 
@@ -173,7 +223,7 @@ def test_a_planted_mistake_is_met(
 ) -> None:
     monkeypatch.setattr(injecting, "OURS", [*injecting.OURS, __file__])
     # Half of the mistakes show by what never comes.
-    for module in (checking, trying, effects, renting):
+    for module in (checking, trying, effects, renting, looping, trying_loops):
         monkeypatch.setattr(module, "DEADLINE_SECONDS", 0.5)
     examine = dict(examinations(tmp_path, Helper()))[name]
     plant(monkeypatch)

@@ -297,6 +297,7 @@ def a_cancelled_start_that_leaves_its_record(patch: pytest.MonkeyPatch) -> None:
 
 def a_record_that_no_one_watches(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Jobs, "_record_ended", lambda self, job: None)
+    patch.setattr(Jobs, "_note_record", lambda self, job: None)
 
 
 def recording_that_gives_in_to_a_failing_store(patch: pytest.MonkeyPatch) -> None:

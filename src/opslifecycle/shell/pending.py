@@ -120,6 +120,9 @@ def set_results(commands: Iterable[PendingCommand], answers: Iterable[object]) -
     for loop, (futures, theirs) in by_loop.items():
         try:
             loop.call_soon_threadsafe(_finish, futures, theirs)
+            # Again: an interrupt before the first bytecode of a callback is one that it cannot
+            # catch.
+            loop.call_soon_threadsafe(_finish, futures, theirs)
         except RuntimeError:
             # A closed loop runs no task that could wait for the answer.
             if not loop.is_closed():

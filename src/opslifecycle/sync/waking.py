@@ -111,6 +111,8 @@ def _wake_in_loop(loop: asyncio.AbstractEventLoop, wakers: list[LoopWaker]) -> N
         return
     try:
         loop.call_soon_threadsafe(_finish_all, wakers)
+        # Again: an interrupt before the first bytecode of a callback is one that it cannot catch.
+        loop.call_soon_threadsafe(_finish_all, wakers)
     except RuntimeError:
         # A closed loop runs no task that could be woken.
         if not loop.is_closed():

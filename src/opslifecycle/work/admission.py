@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import copy_context
 
 from opslifecycle.work.job import Job
@@ -11,6 +11,8 @@ from opslifecycle.work.queue import FairQueue
 
 class Admission:
     """A number of places, and the queue for them.
+
+    After an interrupt in one of the other methods, `renew` must be called.
 
     Args:
         places_max: How many jobs have a place at once; None for no limit.
@@ -21,11 +23,20 @@ class Admission:
         self._places_max = places_max
         self._begin = begin
         self._queue: FairQueue[Job] = FairQueue()
-        self._taken = 0
+        self._placed: set[Job] = set()
 
     def __len__(self) -> int:
         """The number of jobs that wait or have a place."""
-        return self._taken + len(self._queue)
+        return len(self._placed) + len(self._queue)
+
+    def renew(self, waiting: Iterable[Job], placed: Iterable[Job]) -> None:
+        """Replace the queue and the places, which an interrupt may have left inconsistent."""
+        queue: FairQueue[Job] = FairQueue()
+        for job in waiting:
+            job.context = job.context or copy_context()
+            queue.add(job)
+        self._queue, self._placed = queue, set(placed)
+        self._fill()
 
     def add(self, job: Job) -> None:
         """Queue a job for a place. It receives a free one at once."""
@@ -41,9 +52,9 @@ class Admission:
         """Remove a job from the queue; return False if it was not in it."""
         return self._queue.remove(job)
 
-    def free(self) -> None:
-        """Release the place of a job that has ended, to the next one in the queue."""
-        self._taken -= 1
+    def free(self, job: Job) -> None:
+        """Release the place of a job that has ended, if it has one, to the next in the queue."""
+        self._placed.discard(job)
         if self._queue:
             self._fill()
 
@@ -54,9 +65,8 @@ class Admission:
             self._give(job)
 
     def _has_room(self) -> bool:
-        return self._places_max is None or self._taken < self._places_max
+        return self._places_max is None or len(self._placed) < self._places_max
 
     def _give(self, job: Job) -> None:
-        self._taken += 1
-        job.has_place = True
+        self._placed.add(job)
         self._begin(job)

@@ -49,22 +49,38 @@ class Block:
 
         Raises:
             CancelledError: This call was cancelled, and so were the jobs.
+            BaseException: Likewise, an interrupt.
         """
-        cancelled = False
-        if cancelling:
-            self.jobs.cancel_all("the supervisor's block has ended")
+        reason = "the supervisor's block has ended" if cancelling else None
+        interrupt: BaseException | None = None
+        while True:
+            try:
+                if reason is not None:
+                    self.jobs.cancel_all(reason, insist=interrupt is not None)
+                    reason = None
+                await self._wait()
+                break
+            except GeneratorExit:
+                # The loop is closed, and nothing can be awaited.
+                raise
+            except asyncio.CancelledError as error:
+                interrupt, reason = interrupt or error, "the supervisor was cancelled"
+            except BaseException as error:
+                if not isinstance(interrupt, asyncio.CancelledError | None):
+                    # No interrupt, which comes once: nothing can be awaited.
+                    raise
+                interrupt, reason = error, "the supervisor was interrupted"
+        if interrupt is not None:
+            raise interrupt
+
+    async def _wait(self) -> None:
         while self.jobs or self.registering:
             self._changed.clear()
-            try:
-                await self._changed.wait()
-            except asyncio.CancelledError:
-                cancelled = True
-                self.jobs.cancel_all("the supervisor was cancelled", insist=True)
+            await self._changed.wait()
+        self.jobs.close()
         await self._progress.close()
         self._runner.close()
         self._lifecycle.close()
-        if cancelled:
-            raise asyncio.CancelledError
 
     def raise_if_unrecorded(self) -> None:
         """Check that the end of every job is recorded.

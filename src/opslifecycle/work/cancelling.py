@@ -10,12 +10,28 @@ T = TypeVar("T")
 
 
 async def finished(future: asyncio.Future[T], on_cancel: Callable[[], object]) -> None:
-    """Return once a future is done; a cancellation of the task calls `on_cancel` instead."""
+    """Return once a future is done; a cancellation of the task calls `on_cancel` instead.
+
+    Raises:
+        BaseException: An interrupt, after it has called `on_cancel`. The future is done.
+    """
+    interrupt: BaseException | None = None
     while not future.done():
         try:
             await asyncio.wait([future])
         except asyncio.CancelledError:
             on_cancel()
+        except GeneratorExit:
+            # The loop is closed, and nothing can be awaited.
+            raise
+        except BaseException as error:
+            if interrupt is not None:
+                # No interrupt, which comes once: nothing can be awaited.
+                raise
+            interrupt = error
+            on_cancel()
+    if interrupt is not None:
+        raise interrupt
 
 
 async def unbroken(future: asyncio.Future[T]) -> T:

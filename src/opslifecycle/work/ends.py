@@ -135,9 +135,9 @@ def describe(error: BaseException) -> str:
         frames = "".join(brief.format()).strip()
     except Exception as failure:
         # The exception's own methods may raise.
-        headline = type(error).__name__
-        frames = f"(it cannot be printed: {type(failure).__name__})"
-    return _fit(f"{headline}\n\n{frames}")
+        headline = f"{type(error).__name__} (it cannot be printed: {type(failure).__name__})"
+        frames = ""
+    return _fit(f"{headline}\n\n{frames}".strip())
 
 
 def _shorten(brief: traceback.TracebackException) -> None:

@@ -17,6 +17,7 @@ from opslifecycle import (
 )
 from opslifecycle.sync.waits import Wait
 from opslifecycle.values.identifiers import AnyIdentifier
+from opslifecycle.work.ends import End
 from opslifecycle.work.lifecycle import Label
 from opslifecycle.work.retry import ONCE, Retry
 
@@ -100,6 +101,12 @@ class Job:
     cancel_requested: bool = False
     cancel_reason: str | None = None
     timed_out: bool = False
+    #: The end that is being recorded.
+    end: End | None = None
+    #: Whether recording the end was interrupted, and begun again.
+    is_recorded_again: bool = False
+    #: Ends the attempt when its timeout has passed; None while none runs.
+    timer: asyncio.TimerHandle | None = None
     #: Whether the record says that the work runs, as that of an earlier process may.
     is_recorded_as_running: bool = False
     #: Whether another caller has ended or erased the record.
@@ -134,9 +141,10 @@ class Job:
     def stop(self) -> None:
         """Interrupt the work, if it runs. Cooperative work checks the flag."""
         self._raise_flag()
-        self.is_interrupted = True
         if self.phase in (Phase.WORKING, Phase.PAUSING) and self.interrupt is not None:
             self.interrupt()
+        # Last: one that is interrupted itself is made again.
+        self.is_interrupted = True
 
     def _raise_flag(self) -> None:
         # In this order: a thread in `wait_for_stop` creates the event and then reads the flag.
@@ -210,6 +218,17 @@ class Job:
         """Wake the readers of progress."""
         for each in self.listeners:
             each.set()
+
+    def tend(self, now: float) -> None:
+        """Do what the callbacks of this job were prevented from doing, at a time of the loop."""
+        if self.timer is not None and self.timer.when() <= now:
+            self.time_out()
+        if self.grace_timer is not None and self.grace_timer.when() <= now:
+            self.insist()
+        is_asked = self.is_stopping and self.grace_timer is None
+        if (is_asked or self.timed_out) and not self.is_interrupted:
+            self.stop()
+        self.wake_listeners()
 
     def time_out(self) -> None:
         """Interrupt an attempt whose timeout has passed."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections import deque
+from collections.abc import Callable, Coroutine
 from contextvars import copy_context
 from functools import partial
 
@@ -12,12 +13,13 @@ from opslifecycle.sync.waits import Wait
 from opslifecycle.values.identifiers import AnyIdentifier
 from opslifecycle.work.admission import Admission
 from opslifecycle.work.answers import CancelAnswer, answer, cancel_record
-from opslifecycle.work.ends import Cancel, Fail, describe
+from opslifecycle.work.ends import Cancel, End, Fail, describe
 from opslifecycle.work.errors import SupervisorClosedError
 from opslifecycle.work.job import Job, Phase
 from opslifecycle.work.lifecycle import AnyLifecycle
 from opslifecycle.work.recorder import Recorder
 from opslifecycle.work.runner import Runner
+from opslifecycle.work.tending import Tender, report
 
 _ERASED = "its record was erased, or the registry was closed"
 
@@ -49,8 +51,12 @@ class Jobs:
         self._runner = runner
         self._changed = changed
         self._admission = Admission(running_max, self._begin)
-        # Every job whose task has not ended. The reference keeps the task from being collected.
-        self._unended: set[Job] = set()
+        self._tender = Tender(self.tend)
+        # Whether a change is being made, and whether an interrupt has torn an earlier one.
+        self._is_changing = self._is_torn = False
+        # Every job whose task has not ended, oldest first. The reference keeps the task from being
+        # collected.
+        self._unended: dict[Job, None] = {}
         # The latest job of each id. After an operation is collected, its key may be used for a new
         # job while the task of the first one ends.
         self._latest: dict[AnyIdentifier, Job] = {}
@@ -59,6 +65,9 @@ class Jobs:
 
     def __len__(self) -> int:
         return len(self._unended)
+
+    def __contains__(self, job: Job) -> bool:
+        return job in self._unended
 
     def find(self, id: AnyIdentifier) -> Job | None:
         """Return the job of an id that has not ended."""
@@ -86,10 +95,70 @@ class Jobs:
             outcome = None
         return self._lifecycle.has_timed_out(outcome)
 
+    # Changes ------------------------------------------------------------------------------------
+
+    def _change(self, work: Callable[..., None], *arguments: object) -> None:
+        """Make a change of several steps. One that an interrupt tears is completed afterwards."""
+        # A task that runs as soon as it is created may make a change within one.
+        is_outer = not self._is_changing
+        try:
+            if is_outer:
+                self._is_changing = True
+                if self._is_torn:
+                    self._put_in_order()
+            work(*arguments)
+            if is_outer:
+                self._is_changing = False
+        except BaseException:
+            if is_outer:
+                self._is_changing = False
+            self._is_torn = True
+            self._tender.look_soon()
+            raise
+
+    def _put_in_order(self) -> None:
+        """Complete the changes that were torn, by what is known of each job."""
+        for job in [*self._unended]:
+            if job.task is not None and job.task.done():
+                self._end_task(job, job.task)
+        jobs = [*self._unended]
+        self._latest = {job.id: job for job in jobs}
+        waiting = [job for job in jobs if job.phase is Phase.QUEUED]
+        for job in waiting:
+            job.has_place = False
+        self._admission.renew(waiting, [job for job in jobs if job.has_place])
+        for job in jobs:
+            if job.task is None and job.phase is Phase.STARTING:
+                self._spawn(job, self._runner.run(job))
+            elif job.task is None and job.phase is Phase.RECORDING:
+                self._spawn(job, self._runner.record_end(job, Cancel(job.cancel_reason)))
+        if self._closing is not None:
+            self._cancel_each(self._closing, False)
+        self._changed.set()
+        self._is_torn = False
+
+    def tend(self) -> bool:
+        """Do what callbacks were prevented from doing; return whether any job has not ended."""
+        self._change(self._tend_all)
+        return bool(self._unended)
+
+    def _tend_all(self) -> None:
+        for job in [*self._unended]:
+            if job.task is not None and job.task.done():
+                self._end_task(job, job.task)
+                continue
+            if job.watch.done():
+                self._note_record(job)
+            job.tend(self._loop.time())
+            self._runner.tend(job)
+
     # Running ------------------------------------------------------------------------------------
 
     def add(self, job: Job) -> None:
         """Run a registered job once there is room, unless all jobs are being cancelled."""
+        self._change(self._add, job)
+
+    def _add(self, job: Job) -> None:
         self._enter(job)
         if self._closing is None:
             self._admission.add(job)
@@ -98,6 +167,9 @@ class Jobs:
 
     def add_failed(self, job: Job, error: str) -> None:
         """Record that the work of an earlier process has failed."""
+        self._change(self._add_failed, job, error)
+
+    def _add_failed(self, job: Job, error: str) -> None:
         self._enter(job)
         self._end_unstarted(job, Fail(error))
 
@@ -110,7 +182,9 @@ class Jobs:
         # An id that the last process has left behind may be erased and registered again.
         self._lifecycle.claim(job.id)
         self._latest[job.id] = job
-        self._unended.add(job)
+        # From here on it has an end, whatever is interrupted.
+        self._unended[job] = None
+        self._tender.arm()
         job.watch.add_done_callback(partial(self._record_ended, job))
 
     def _begin(self, job: Job) -> None:
@@ -122,28 +196,43 @@ class Jobs:
             # A closed loop runs no task. The next process recovers the record as interrupted.
             steps.close()
             return
-        task = self._loop.create_task(steps, context=job.context)
-        job.task = task
-        task.add_done_callback(partial(self._task_ended, job), context=self._context)
+        create = partial(self._loop.create_task, context=job.context)
+        # One call, so that no interrupt comes between the making of the task and its being known.
+        deque(map(setattr, (job,), ("task",), map(create, (steps,))), maxlen=0)
+        assert job.task is not None
+        job.task.add_done_callback(partial(self._task_ended, job), context=self._context)
 
     def _task_ended(self, job: Job, task: asyncio.Task[None]) -> None:
+        self._change(self._end_task, job, task)
+
+    def _end_task(self, job: Job, task: asyncio.Task[None]) -> None:
+        """Note the end of the task of a job; a second time it changes nothing."""
+        if job.task is not task or job not in self._unended:
+            return
         error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, KeyboardInterrupt | SystemExit):
+            report(self._loop, "running an operation was interrupted", error)
         if job.phase is not Phase.ENDED:
-            if error is None:
-                # The task was cancelled before its first step, for instance by a closing loop.
-                steps = self._runner.record_end(job, Cancel("its task was cancelled"))
-                self._spawn(job, steps)
+            if error is None or not job.is_recorded_again:
+                # The task was cancelled before its first step, for instance by a closing loop, or
+                # was interrupted.
+                end: End = Cancel("its task was cancelled")
+                if error is not None:
+                    job.is_recorded_again, end = True, Fail(describe(error))
+                self._spawn(job, self._runner.record_end(job, job.end or end))
                 return
             self._recorder.give_up(job, describe(error).partition("\n")[0])
             job.phase = Phase.ENDED
-        job.release()
-        self._unended.discard(job)
+        self._forget(job)
+
+    def _forget(self, job: Job) -> None:
         if self._latest.get(job.id) is job:
             del self._latest[job.id]
         job.wake_listeners()
+        self._admission.free(job)
+        self._unended.pop(job, None)
+        job.release()
         self._changed.set()
-        if job.has_place:
-            self._admission.free()
 
     # Ending -------------------------------------------------------------------------------------
 
@@ -176,14 +265,14 @@ class Jobs:
         """
         was_done = job.watch.done()
         if not was_done and grace_seconds is None:
-            self._cancel(job, reason)
+            self._change(self._cancel, job, reason)
         elif not was_done and grace_seconds is not None:
             await self._ask_to_stop(job, reason, grace_seconds)
         return await answer(self._lifecycle, job.watch, was_done)
 
     async def _ask_to_stop(self, job: Job, reason: str | None, grace_seconds: float) -> None:
-        if self._admission.withdraw(job):
-            self._end_unstarted(job, Cancel(reason))
+        if job.phase is Phase.QUEUED:
+            self._change(self._cancel, job, reason)
             return
         if job.phase is not Phase.ENDED:
             job.insist_after(grace_seconds, self._loop)
@@ -202,7 +291,18 @@ class Jobs:
             insist: Whether to interrupt jobs again that were requested before.
         """
         self._closing = reason
-        for job in list(self._unended):
+        self._change(self._cancel_each, reason, insist)
+
+    def cancel(self, job: Job, reason: str) -> None:
+        """Request a job to end."""
+        self._change(self._cancel, job, reason)
+
+    def close(self) -> None:
+        """Look no more at what is undone, after all jobs have ended."""
+        self._tender.disarm()
+
+    def _cancel_each(self, reason: str, insist: bool) -> None:
+        for job in [*self._unended]:
             self._cancel(job, reason, insist=insist)
 
     def _cancel(self, job: Job, reason: str | None, *, insist: bool = False) -> None:
@@ -214,7 +314,7 @@ class Jobs:
     def _end_unstarted(self, job: Job, end: Cancel | Fail) -> None:
         if isinstance(end, Cancel):
             job.cancel_requested, job.cancel_reason = True, end.reason
-        job.phase = Phase.RECORDING
+        job.phase, job.end = Phase.RECORDING, end
         self._spawn(job, self._runner.record_end(job, end))
 
     def _record_ended(self, job: Job) -> None:
@@ -229,6 +329,9 @@ class Jobs:
                 raise
 
     def _stop_without_record(self, job: Job) -> None:
+        self._change(self._note_record, job)
+
+    def _note_record(self, job: Job) -> None:
         """End work whose record another caller has ended, or erased."""
         if job.phase in (Phase.RECORDING, Phase.ENDED) or job.record_is_over:
             return

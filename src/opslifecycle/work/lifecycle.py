@@ -25,7 +25,7 @@ from opslifecycle.shell.engine import Engine
 from opslifecycle.shell.work import WorkCall, WorkDefinition
 from opslifecycle.sync.waits import Wait
 from opslifecycle.values.identifiers import AnyIdentifier, identifier_of_uuid
-from opslifecycle.work.cancelling import unbroken
+from opslifecycle.work.cancelling import finished, unbroken
 from opslifecycle.work.ends import NotStorableError, content_of
 from opslifecycle.work.machines import IdT, OutcomeT, ResultsT, WorkRegistry
 from opslifecycle.work.timeouts import is_timeout
@@ -73,6 +73,8 @@ class Lifecycle(Generic[IdT, OutcomeT, ResultsT]):
         self.registry, self._engine = registry, engine
         self.definition: WorkDefinition[IdT, OutcomeT, ResultsT] = definition
         self._threads: ThreadPoolExecutor | None = None
+        # The calls in threads that have not ended.
+        self._calling: set[asyncio.Future[None]] = set()
         self._calls = {each.method: self._call_of(each.method) for each in definition.calls()}
         self.given = dict(definition.given)
         self._watch: Callable[[IdT], Wait[OutcomeT]] = getattr(registry, definition.watch.method)
@@ -153,6 +155,10 @@ class Lifecycle(Generic[IdT, OutcomeT, ResultsT]):
     def claim(self, id: IdT) -> bool:
         """Claim such a record, which no other caller can do then."""
         return bool(self._engine.interrupted) and self._engine.claim(id)
+
+    def unclaim(self, id: IdT) -> None:
+        """Leave a record to the next caller that claims it."""
+        self._engine.interrupted.add(id)
 
     def wait_all(self, key: AnyIdentifier | None, ids: Iterable[IdT]) -> Wait[ResultsT]:
         """Return a barrier over the records.
@@ -254,10 +260,17 @@ class Lifecycle(Generic[IdT, OutcomeT, ResultsT]):
     async def _call_in_thread(self, method: Callable[..., None], *arguments: object) -> None:
         if self._threads is None:
             self._threads = ThreadPoolExecutor(_CALLING_THREADS_MAX, "opslifecycle-calls")
+        loop = asyncio.get_running_loop()
+        calling: asyncio.Future[None] = loop.run_in_executor(self._threads, method, *arguments)
+        self._calling.add(calling)
+        calling.add_done_callback(self._calling.discard)
         # `unbroken`, because a later call in another thread could overtake one that is abandoned.
-        await unbroken(
-            asyncio.get_running_loop().run_in_executor(self._threads, method, *arguments)
-        )
+        await unbroken(calling)
+
+    async def calls_ended(self) -> None:
+        """Return once the calls in threads that are now in progress have ended."""
+        for each in [*self._calling]:
+            await finished(each, lambda: None)
 
 
 def _is_one_of(outcome: object, kinds: tuple[object, ...]) -> bool:

@@ -7,6 +7,7 @@ import asyncio
 from opslifecycle import OpsLifecycleError, PersistenceError
 from opslifecycle.work.job import Job
 from opslifecycle.work.lifecycle import AnyLifecycle
+from opslifecycle.work.tending import report
 
 INTERVAL_SECONDS = 0.1
 
@@ -35,6 +36,10 @@ class Progress:
             if not self._loop.is_closed():
                 raise
 
+    def keep(self, job: Job) -> None:
+        """Record progress that was noted, also if the recording of it was interrupted."""
+        self._schedule(job)
+
     async def flush(self, job: Job) -> None:
         """Record the progress of a job that has ended, before its end."""
         self._dirty.pop(job, None)
@@ -50,12 +55,20 @@ class Progress:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
+            self._report_error()
 
     def _schedule(self, job: Job) -> None:
         self._dirty[job] = None
         job.wake_listeners()
         if self._task is None or self._task.done():
+            self._report_error()
             self._task = self._loop.create_task(self._serve())
+
+    def _report_error(self) -> None:
+        task = self._task
+        error = None if task is None or task.cancelled() else task.exception()
+        if error is not None:
+            report(self._loop, "recording progress was interrupted", error)
 
     async def _serve(self) -> None:
         while self._dirty:
@@ -79,3 +92,7 @@ class Progress:
         except OpsLifecycleError:
             # The machine rejects it, or the registry is closed, which the runner finds out itself.
             pass
+        except Exception:
+            # An interrupt: what it kept from being recorded is recorded later.
+            job.dirty = True
+            raise

@@ -106,15 +106,27 @@ class Recovering:
             decision: Decision = StartAgain()
             if not was_queued:
                 decision = _checked(on_interrupted(_interrupted(id, call)))
-            if self._lifecycle.claim(id):
-                job = self._job(id, call, decision)
-                job.is_recorded_as_running = not was_queued
+            job = self._job(id, call, decision)
+            job.is_recorded_as_running = not was_queued
+            if self._take(job, decision):
                 found.append(job)
-                if isinstance(decision, EndAsFailed):
-                    self._jobs.add_failed(job, decision.error)
-                else:
-                    self._jobs.add(job)
         return found
+
+    def _take(self, job: Job, decision: Decision) -> bool:
+        """Add the job of an operation, unless another caller has claimed that."""
+        try:
+            if not self._lifecycle.claim(job.id):
+                return False
+            if isinstance(decision, EndAsFailed):
+                self._jobs.add_failed(job, decision.error)
+            else:
+                self._jobs.add(job)
+        except BaseException:
+            if job not in self._jobs:
+                # Another call can take it.
+                self._lifecycle.unclaim(job.id)
+            raise
+        return True
 
     def _job(self, id: AnyIdentifier, call: StoredCall, decision: Decision) -> Job:
         work: Function | Process = self._functions[call.function]

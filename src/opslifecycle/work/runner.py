@@ -81,7 +81,7 @@ class Runner:
 
     async def record_end(self, job: Job, end: End) -> None:
         """Record the end of a job, unless its record is finished or erased."""
-        job.phase = Phase.RECORDING
+        job.phase, job.end = Phase.RECORDING, end
         if job.dirty:
             await self._progress.flush(job)
         lifecycle = self._lifecycle
@@ -89,7 +89,7 @@ class Runner:
         if isinstance(end, Complete):
             rejection = await self._recorder.record(job, lifecycle.complete, end.arguments)
             if rejection is not None:
-                end = Fail(str(rejection))
+                end = job.end = Fail(str(rejection))
         if isinstance(end, Fail):
             rejection = await self._recorder.record(job, lifecycle.fail, job.id, end.error)
         elif isinstance(end, TimeOut):
@@ -99,6 +99,11 @@ class Runner:
         if rejection is not None:
             self._recorder.give_up(job, rejection)
         job.phase = Phase.ENDED
+
+    def tend(self, job: Job) -> None:
+        """Record the progress of a job that was not recorded because of an interrupt."""
+        if job.dirty:
+            self._progress.keep(job)
 
     def close(self) -> None:
         """End the threads and the guardian, after all jobs have ended."""
@@ -130,15 +135,15 @@ class Runner:
 
     async def _attempt(self, job: Job) -> AttemptEnd:
         job.phase = Phase.WORKING
-        timer = None
         if job.timeout_seconds is not None:
             loop = asyncio.get_running_loop()
-            timer = loop.call_later(job.timeout_seconds, job.time_out)
+            job.timer = loop.call_later(job.timeout_seconds, job.time_out)
         try:
             return await self._work(job)
         finally:
-            if timer is not None:
-                timer.cancel()
+            if job.timer is not None:
+                job.timer.cancel()
+                job.timer = None
             # The attempt has ended, so there is nothing to interrupt.
             job.phase, job.interrupt = Phase.STARTING, None
 

@@ -94,14 +94,18 @@ class Supervisor(Generic[IdT, OutcomeT, ResultsT]):
         if self._block is not None:
             raise SupervisorClosedError
         check_event_loop()
-        self._block = Block(
-            cast(AnyLifecycle, self._lifecycle),
-            self._executor,
-            self._max_running,
-            self._characters_max,
-            self._patience_seconds,
-        )
-        return self
+        try:
+            self._block = Block(
+                cast(AnyLifecycle, self._lifecycle),
+                self._executor,
+                self._max_running,
+                self._characters_max,
+                self._patience_seconds,
+            )
+            return self
+        except BaseException:
+            self._block = None
+            raise
 
     async def __aexit__(
         self,
@@ -112,8 +116,16 @@ class Supervisor(Generic[IdT, OutcomeT, ResultsT]):
         block = self._opened()
         try:
             await block.end(cancelling=kind is not None or self._on_exit == "cancel")
-        finally:
             self._block = None
+        except GeneratorExit:
+            # The loop is closed, and nothing can be awaited.
+            self._block = None
+            raise
+        except BaseException:
+            # It has ended, unless its first bytecodes were interrupted.
+            await block.end(cancelling=True)
+            self._block = None
+            raise
         if kind is None:
             block.raise_if_unrecorded()
 

@@ -17,6 +17,7 @@ from opslifecycle import (
     OperationSpec,
     OperationStatus,
     Registry,
+    RegistryClosedError,
     RunId,
     SessionId,
     Store,
@@ -34,6 +35,7 @@ from tests.support.builders import (
     running,
     spec,
 )
+from tests.support.interrupts.loops import run_in_loop
 
 AGENT = CompletionCursorConsumer.AGENT_APPLIED
 
@@ -114,7 +116,7 @@ def _projected(w: World) -> None:
 def _transact(w: World, finished: OperationId) -> None:
     registry: Any = w.registry
     if isinstance(registry, Asynchronous):
-        asyncio.run(registry.together(w, finished))
+        run_in_loop(registry.together(w, finished))
         return
     with registry.transaction() as transaction:
         transaction.register_operation(w.new)
@@ -125,7 +127,7 @@ def _consume(w: World) -> None:
     """Receive what is in the feed, and leave by `break`."""
     registry: Any = w.registry
     if isinstance(registry, Asynchronous):
-        asyncio.run(registry.consume_all(AGENT))
+        run_in_loop(registry.consume_all(AGENT))
         return
     consumer = registry.consume(AGENT, wait=False)
     for _ in consumer:
@@ -138,7 +140,7 @@ def _consume(w: World) -> None:
 def _consume_batch(w: World) -> None:
     registry: Any = w.registry
     if isinstance(registry, Asynchronous):
-        asyncio.run(registry.consume_batch(AGENT))
+        run_in_loop(registry.consume_batch(AGENT))
         return
     with registry.consume(AGENT, wait=False).batch(2):
         pass
@@ -165,7 +167,25 @@ def _subscribed(w: World) -> None:
             if entry.seq >= 2:
                 return
 
-    asyncio.run(read())
+    run_in_loop(read())
+
+
+def _after_close(w: World) -> None:
+    """Make calls that a closed registry refuses."""
+    w.closing = True
+    w.registry.close()
+    for call in (
+        lambda: w.registry.register_operation(w.new),
+        lambda: w.registry.register_watcher(w.live),
+        lambda: w.registry.collect_completed(),
+        lambda: _transact(w, w.live),
+        lambda: w.registry.completion_feed().wait_for_advance(100),
+        lambda: w.registry.wait_all(w.run, [w.live]),
+    ):
+        try:
+            call()
+        except RegistryClosedError:
+            pass
 
 
 class Asynchronous:
@@ -178,7 +198,7 @@ class Asynchronous:
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         call = getattr(self._registry, name)
-        return lambda *arguments: asyncio.run(call(*arguments))
+        return lambda *arguments: run_in_loop(call(*arguments))
 
     async def together(self, w: World, finished: OperationId) -> None:
         """Do the transaction of `_transact`."""
@@ -294,6 +314,7 @@ def _do_nothing() -> None:
 
 WAITS = _calls(
     ("watch", lambda w: w.registry.register_watcher(w.other)),
+    ("watch_unknown", lambda w: w.registry.register_watcher(w.new.id)),
     ("watch_again", lambda w: w.registry.register_watcher(w.live)),
     ("watch_ended", lambda w: w.registry.register_watcher(w.ended).result()),
     ("wait_all", _await_all),
@@ -310,7 +331,7 @@ WAITS = _calls(
     ("await", lambda w: _await_in_time(w.waits[0])),
 )
 
-CLOSING = _calls(("close", _close), ("with", _with))
+CLOSING = _calls(("close", _close), ("with", _with), ("after_close", _after_close))
 
 #: Calls of an AsyncRegistry that are no commands.
 ASYNCHRONOUS = _calls(
@@ -323,7 +344,7 @@ def _close_async(w: World, how: str) -> None:
     w.closing = True
     asynchronous = Asynchronous(w.registry)
     if how == "block":
-        asyncio.run(asynchronous.block())
+        run_in_loop(asynchronous.block())
     else:
         asynchronous.close()
 
@@ -345,7 +366,7 @@ def _await_in_time(wait: Any) -> None:
         except TimeoutError:
             pass
 
-    asyncio.run(scenario())
+    run_in_loop(scenario())
 
 
 async def _awaited(wait: Any) -> Any:

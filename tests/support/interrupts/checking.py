@@ -23,7 +23,7 @@ from opslifecycle import (
 from tests.support.builders import SLOT, result, spec
 from tests.support.gate import committer_of
 from tests.support.interrupts.calls import AGENT, World
-from tests.support.interrupts.injecting import Injection, Interrupt
+from tests.support.interrupts.injecting import INTERRUPTS, Injection
 
 T = TypeVar("T")
 W = TypeVar("W", contravariant=True)
@@ -75,7 +75,7 @@ def interrupted(w: W, call: Interruptible[W], injection: Injection) -> None:
     """Interrupt a call in this thread."""
     try:
         injection.during(lambda: call.make(w))
-    except Interrupt:
+    except INTERRUPTS:
         return
     except OpsLifecycleError:
         # The machine's own refusal, as without an interrupt.

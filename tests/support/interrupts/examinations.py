@@ -16,6 +16,7 @@ from tests.support.interrupts import trying, trying_effects
 from tests.support.interrupts.calls import CALLS, COMMANDS
 from tests.support.interrupts.checking import Helper
 from tests.support.interrupts.effects import DELIVERED, EFFECT_COMMANDS, EFFECT_READS
+from tests.support.interrupts.looping import HALL_CALLS
 from tests.support.interrupts.pooling import POOL_CALLS, pooling
 from tests.support.interrupts.reading import READER_CALLS, reading
 from tests.support.interrupts.renting import (
@@ -27,6 +28,7 @@ from tests.support.interrupts.renting import (
 )
 from tests.support.interrupts.supervising import DESK_CALLS, supervised
 from tests.support.interrupts.trying import MakeStores
+from tests.support.interrupts.trying_loops import looped
 
 #: Interrupts before every so many-th bytecode from `first` on; returns how many there are.
 Examination = Callable[..., int]
@@ -85,6 +87,10 @@ def examinations(folder: Path, helper: Helper) -> Iterator[tuple[str, Examinatio
         yield f"alone delivery {each.name}", delivering
     for desk_call in DESK_CALLS:
         yield f"alone supervisor {desk_call.name}", partial(supervised, desk_call, None, helper)
+    for hall_call in HALL_CALLS:
+        for kind in ("sync", "async"):
+            hall = partial(looped, hall_call, kind, None, helper)
+            yield f"alone {kind} loop {hall_call.name}", hall
     for pool_call in POOL_CALLS:
         yield f"alone executor {pool_call.name}", partial(pooling, pool_call, None, helper)
     for each_call in [*LOCKER_COMMANDS, *LOCKER_READS]:
@@ -113,6 +119,9 @@ def examinations(folder: Path, helper: Helper) -> Iterator[tuple[str, Examinatio
                 f"{where} supervisor {desk_call.name}",
                 partial(supervised, desk_call, make, helper),
             )
+        for hall_call in HALL_CALLS:
+            hall = partial(looped, hall_call, "async", make, helper)
+            yield f"{where} loop {hall_call.name}", hall
         for pool_call in POOL_CALLS:
             yield f"{where} executor {pool_call.name}", partial(pooling, pool_call, make, helper)
         for each_call in [*LOCKER_COMMANDS, *LOCKER_READS]:

@@ -17,7 +17,7 @@ from types import FrameType
 from typing import Any
 
 import opslifecycle
-from attrs import define
+from attrs import define, field
 
 #: Where the code is that is interrupted.
 OURS = [
@@ -31,7 +31,23 @@ sys._getframe().f_trace_opcodes = True
 
 
 class Interrupt(KeyboardInterrupt):
-    """What comes before a bytecode."""
+    """What comes before a bytecode: Ctrl-C."""
+
+
+class Alarm(Exception):
+    """What a handler of a signal raises."""
+
+
+class Deep(RecursionError):
+    """A stack that has run out."""
+
+
+class Full(MemoryError):
+    """Memory that has run out."""
+
+
+#: Every kind of exception that comes before a bytecode. Code that catches one may pass another on.
+INTERRUPTS: tuple[type[BaseException], ...] = (Interrupt, Alarm, Deep, Full)
 
 
 @contextlib.contextmanager
@@ -49,20 +65,32 @@ class Injection:
     """Raises before the bytecode `at`, once; 0 counts alone."""
 
     at: int = 0
+    #: What is raised; by default each kind in turn, so that neighbours differ.
+    kind: type[BaseException] = field()
     seen: int = 0
     #: Where it was raised, for messages.
     place: str | None = None
     #: The thread that is interrupted; None while none is.
     _thread: int | None = None
 
+    @kind.default
+    def _kind_of_number(self) -> type[BaseException]:
+        return INTERRUPTS[self.at % len(INTERRUPTS)]
+
     def during(self, call: Callable[[], Any]) -> Any:
         """Return what a call returns, unless it is interrupted in this thread."""
+        with self.here():
+            return call()
+
+    @contextlib.contextmanager
+    def here(self) -> Iterator[None]:
+        """Count the bytecodes of this thread meanwhile, and interrupt it."""
         before = sys.gettrace()
         with _no_collection():
             self._thread = threading.get_ident()
             sys.settrace(self._enter)
             try:
-                return call()
+                yield
             finally:
                 sys.settrace(before)
                 self._thread = None
@@ -123,7 +151,7 @@ class Injection:
                 code = frame.f_code
                 where = Path(code.co_filename).name
                 self.place = f"{where}:{frame.f_lineno} {code.co_qualname}+{frame.f_lasti}"
-                raise Interrupt(self.place)
+                raise self.kind(self.place)
         return self._step
 
 

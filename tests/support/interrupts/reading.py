@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +12,7 @@ from opslifecycle import Reader, Registry, RegistryClosedError, Store
 from tests.support.builders import completed, running
 from tests.support.interrupts.checking import DEADLINE_SECONDS, Helper, interrupted, is_free
 from tests.support.interrupts.injecting import Injection
+from tests.support.interrupts.loops import run_in_loop
 from tests.support.interrupts.trying import MakeStores, numbers, told
 
 _THREAD = "opslifecycle-reader"
@@ -53,7 +53,7 @@ def _async_block(w: Room) -> None:
         async with w.reader:
             pass
 
-    asyncio.run(main())
+    run_in_loop(main())
 
 
 READER_CALLS = [

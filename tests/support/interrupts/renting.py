@@ -24,7 +24,7 @@ from tests.support.interrupts.checking import (
     interrupted_behind,
     is_free,
 )
-from tests.support.interrupts.injecting import Injection
+from tests.support.interrupts.injecting import Injection, Interrupt
 from tests.support.interrupts.trying import MakeStores, numbers, told
 
 _MACHINE = Path(__file__).with_name("rental.yaml")
@@ -224,7 +224,7 @@ def renting_behind(
     rental()
     for at in numbers(first, step):
         store, again = make()
-        injection = Injection(at)
+        injection = Injection(at, Interrupt)
         with injection.possible("opslifecycle-rental"):
             w = lockers(store, ManualClock())
         with told(call, injection):
@@ -243,7 +243,7 @@ def timing(make: MakeStores | None, helper: Helper, step: int = 1, first: int = 
     registry = rental().RentalRegistry
     for at in numbers(first, step):
         store = None if make is None else make()[0]
-        injection = Injection(at)
+        injection = Injection(at, Interrupt)
         with injection.possible("opslifecycle-timers"):
             w = Lockers(registry(store=store), SYSTEM_CLOCK)
         alarm = w.registry._engine.effects.alarm

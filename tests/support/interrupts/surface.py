@@ -21,10 +21,6 @@ from tests.support.interrupts.renting import rental
 #: Methods that Python calls in the name of a caller.
 _SPECIAL = {"__aenter__", "__aexit__", "__anext__", "__enter__", "__exit__", "__iter__", "__next__"}
 
-_LOOP = (
-    "an event loop calls it: asyncio makes a cancellation of Ctrl-C, and an exception of another "
-    "kind in a callback of the loop is the loop's (ADR 0019)"
-)
 _WORK = "work calls it, and what is raised in work ends that work"
 _SERVER = "it needs a server: `test_server.py` interrupts what calls it"
 _ATTACHING = "registries call it when they are opened"
@@ -37,21 +33,19 @@ NOT_EXAMINED = {
     "ApprovalRegistry.open": _SAME,
     "ApprovalRegistry.restore": _SAME,
     "AsyncRegistry.open": "a thread opens the registry; `open` of a Registry is interrupted",
-    "Cluster.": _LOOP,
+    "Cluster.": _SERVER,
     "CurrentOperation.": _WORK,
     "ManualClock.attach": _ATTACHING,
     "MemoryStore.check_archive": _READER,
     "MemoryStore.heartbeat": _COMMITTER,
     "MemoryStore.put_back": _COMMITTER,
     "MemoryStore.reading": "a store in memory has no readers",
-    "Operation.": _LOOP,
     "PostgresStore.": _SERVER,
     "RentalRegistry.open": _SAME,
     "RentalRegistry.restore": _SAME,
     "SqliteStore.check_archive": _READER,
     "SqliteStore.heartbeat": _COMMITTER,
     "SqliteStore.reading": "the constructor of a Reader calls it, and it reads nothing",
-    "Supervisor.": _LOOP,
 }
 
 

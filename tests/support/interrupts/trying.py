@@ -30,7 +30,7 @@ from tests.support.interrupts.checking import (
     interrupted_behind,
     listed,
 )
-from tests.support.interrupts.injecting import Injection, Interrupt
+from tests.support.interrupts.injecting import INTERRUPTS, Alarm, Full, Injection, Interrupt
 
 #: Makes a new store, and a second one of the same contents from what the first has kept.
 MakeStores = Callable[[], tuple[Store, Callable[[], Store]]]
@@ -45,6 +45,10 @@ _NEXT = SchemaVersion(
 )
 
 
+#: Without a stack that has run out: an opening takes that for contents that are nested too deeply.
+_OPENING = (Interrupt, Alarm, Full)
+
+
 class InterruptError(AssertionError):
     """Something that does not hold after an interrupt."""
 
@@ -55,7 +59,7 @@ def without_a_store(call: Call, helper: Helper, step: int = 1, first: int = 1) -
         w = world(None)
         injection = Injection(at)
         with told(call, injection):
-            interrupted(w, call, injection)
+            helper.ask(partial(interrupted, w, call, injection))
             check(w, helper)
         if injection.place is None:
             return at
@@ -72,7 +76,7 @@ def with_a_store(
         acknowledged = listed(w.registry)
         injection = Injection(at)
         with told(call, injection):
-            interrupted(w, call, injection)
+            helper.ask(partial(interrupted, w, call, injection))
             check(w, helper)
             check_kept(acknowledged, w.registry, again(), erases=call.erases, whole=True)
         if injection.place is None:
@@ -84,7 +88,7 @@ def behind(call: Call, make: MakeStores, helper: Helper, step: int = 1, first: i
     """Interrupt the committer's thread while it works for a call."""
     for at in numbers(first, step):
         store, again = make()
-        injection = Injection(at)
+        injection = Injection(at, Interrupt)
         with injection.possible("opslifecycle-ops_lifecycle"):
             w = world(store)
         acknowledged = listed(w.registry)
@@ -115,7 +119,7 @@ def commit(make: MakeStores, step: int = 1, first: int = 1) -> int:
         injection = Injection(at)
         try:
             injection.during(partial(store.append, after))
-        except Interrupt:
+        except INTERRUPTS:
             pass
         store.close()
         with told(call, injection):
@@ -141,7 +145,7 @@ def migration(make: MakeStores, step: int = 1, first: int = 1) -> int:
         opened = again()
         try:
             injection.during(partial(opened.open, _NEXT))
-        except Interrupt:
+        except INTERRUPTS:
             pass
         # A registry whose opening is interrupted closes its store.
         opened.close()
@@ -178,7 +182,7 @@ def opening(
                 completed(registry)
                 running(registry)
                 held = listed(registry)
-        injection = Injection(at)
+        injection = Injection(at, _OPENING[at % len(_OPENING)])
         _interrupt_opening(open_one, again(), injection)
         with told(call, injection), _opened_in_time(again) as registry:
             found = listed(registry)
@@ -196,7 +200,7 @@ def _interrupt_opening(
 ) -> None:
     try:
         registry = injection.during(lambda: open_one(store))
-    except Interrupt:
+    except INTERRUPTS:
         return
     assert injection.place is None, f"swallowed: {injection.place}"
     registry.close()

@@ -13,7 +13,7 @@ from tests.support.interrupts.effects import (
     left_office,
     office,
 )
-from tests.support.interrupts.injecting import Injection
+from tests.support.interrupts.injecting import Injection, Interrupt
 from tests.support.interrupts.trying import MakeStores, numbers, told
 
 
@@ -53,7 +53,7 @@ def behind(
     """Interrupt the committer's thread while it works for a call that has effects."""
     for at in numbers(first, step):
         store, again = make()
-        injection = Injection(at)
+        injection = Injection(at, Interrupt)
         with injection.possible("opslifecycle-approval"):
             w = office(call, store)
         with told(call, injection):
@@ -71,7 +71,7 @@ def delivering(
     """Interrupt the thread that delivers the effects of a call."""
     for at in numbers(first, step):
         store, again = (None, None) if make is None else make()
-        injection = Injection(at)
+        injection = Injection(at, Interrupt)
         with injection.possible("opslifecycle-effects"):
             w = office(call, store)
         with told(call, injection):
@@ -88,7 +88,7 @@ def delivering_left(make: MakeStores, helper: Helper, step: int = 1, first: int 
     call = EffectCall("left", lambda w: w.may_handle.set())
     for at in numbers(first, step):
         store, again = make()
-        injection = Injection(at)
+        injection = Injection(at, Interrupt)
         with injection.possible("opslifecycle-effects"):
             w = left_office(store, again())
         with told(call, injection):

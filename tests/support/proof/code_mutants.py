@@ -254,6 +254,7 @@ THEN = {
     "work.runner": _WORK,
     "work.supervisor": _WORK,
     "work.threads": _WORK,
+    "work.tending": [*_WORK, *_INTERRUPTS],
     "work.timeouts": _WORK,
     "work.waiting": _WORK,
 }
