@@ -162,8 +162,10 @@ def _asked(program: Program, method: str) -> frozenset[str]:
     names |= {each.name: each.first.name for each in program.choices}
     names |= {each.command.name: each.action for each in program.bulk}
     action = names.get(method, "")
-    found = next((each for each in program.actions if each.name == action), program.create)
-    return found.keywords
+    if method in map(str, program.machine.create.methods):
+        return program.create.keywords
+    found = (each.keywords for each in program.actions if each.name == action)
+    return next(found, frozenset())
 
 
 def python_of(program: Program, type: Type, value: Value) -> str:

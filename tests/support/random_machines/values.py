@@ -7,7 +7,6 @@ import inspect
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from itertools import zip_longest
 from types import ModuleType
 from typing import Any
 
@@ -49,7 +48,7 @@ class Values:
         for bulk in program.bulk:
             self._names[bulk.command.name] = [*bulk.command.params]
         for rule in program.classifiers:
-            self._names[rule.name] = ["id", *rule.params]
+            self._names[rule.name] = [*(["id"] if rule.of_record else []), *rule.params]
         self._id_type = program.symbols.entity_fields["id"]
         id_class = getattr(package, self._id_type.name)
         #: Identifiers of records, and behind them one that no record has.
@@ -68,10 +67,11 @@ class Values:
     def call(self, registry: Any, method: str, arguments: Sequence[Any]) -> Any:
         """Call a method with arguments in the order of the machine, leaving out what is default."""
         signature = inspect.signature(getattr(self._registry, method)).parameters
-        names = self._names.get(method, [])
+        names = self._names.get(method) or [""] * len(arguments)
         by_name = {n for n, each in signature.items() if each.kind is each.KEYWORD_ONLY}
-        given = [each for n, each in zip_longest(names, arguments) if n not in by_name]
-        keywords = {n: each for n, each in zip(names, arguments, strict=False) if n in by_name}
+        pairs = list(zip(names, arguments, strict=True))
+        given = [each for name, each in pairs if name not in by_name]
+        keywords = {name: each for name, each in pairs if name in by_name}
         defaults = self.defaults(method)
         keywords = {
             n: e for n, e in keywords.items() if n not in defaults or not is_same(e, defaults[n])
