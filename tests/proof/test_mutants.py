@@ -6,10 +6,11 @@ import random
 
 import pytest
 
-from tests.support.proof import artifact_mutants
+from tests.support.proof import artifact_mutants, code_mutants
 from tests.support.proof.machines import ROOT
 from tests.support.proof.mutants import EQUIVALENT, Mutant, mutants
 from tests.support.proof.mutation import killer, tried
+from tests.support.proof.verdict import has_failed
 from tests.support.scale import whole_or
 
 SHARE = whole_or(12, 2)
@@ -37,6 +38,16 @@ def test_mutants_of_what_is_generated_are_noticed() -> None:
         assert len(of_kind) > 300
         chosen = random.Random(2).sample(of_kind, whole_or(4, 1))
         assert [each.name for each in chosen if not artifact_mutants.is_noticed(each)] == []
+
+
+def test_files_of_tests_that_are_not_there_notice_nothing() -> None:
+    named = {*artifact_mutants.TESTS, *code_mutants.FIRST}.union(*code_mutants.THEN.values())
+    assert [each for each in named if not (ROOT / each).exists()] == []
+    assert has_failed(pytest.ExitCode.TESTS_FAILED)
+    assert not has_failed(pytest.ExitCode.OK)
+    for status in (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.NO_TESTS_COLLECTED):
+        with pytest.raises(AssertionError, match="not there"):
+            has_failed(status)
 
 
 def test_a_line_that_is_not_there_is_not_missed() -> None:

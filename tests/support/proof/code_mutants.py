@@ -27,6 +27,7 @@ import yaml
 from attrs import frozen
 
 from tests.support.proof.machines import ROOT
+from tests.support.proof.verdict import has_failed
 
 SHELL = ROOT / "src/opslifecycle"
 SECONDS_MAX = 90
@@ -450,7 +451,7 @@ def _passes(mutant: Mutant, tests: Sequence[str]) -> bool:
             )  # fmt: skip
         except subprocess.TimeoutExpired:
             return False
-    return done.returncode == 0
+    return not has_failed(done.returncode)
 
 
 def tried(chosen: Sequence[Mutant], *, told: bool = False) -> Result:
