@@ -23,7 +23,7 @@ _REASON = "SKIPPED: no PostgreSQL server"
 #: The files that take longest begin first, so that the processes of a run end together.
 _FIRST = (
     "test_types", "cli/test_run_faults", "proof/test_verify", "interrupts/test_interrupts",
-    "test_examples",
+    "test_examples", "test_wheel",
     "chaos/", "postgres/", "codegen/test_drift", "codegen/test_optional", "codegen/test_names",
     "proof/", "random_machines/", "test_docs", "test_sqlite", "cli/", "codegen/", "schedules/",
     "work/",
