@@ -28,7 +28,7 @@ from tests.support.builders import completed
 from tests.support.command_line import command_line
 from tests.support.processes import alive
 from tests.support.waiting import until
-from tests.support.warm import python
+from tests.support.warm import Program, python
 
 #: The end of every message about damage.
 RESTORE = "; nothing was changed, restore a backup"
@@ -60,10 +60,10 @@ def listed(*arguments: str) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def running(*words: str) -> Iterator[tuple[subprocess.Popen[bytes], dict[str, Any]]]:
+def running(*words: str) -> Iterator[tuple[Program, dict[str, Any]]]:
     """A run in another process, once its command is shown as running."""
-    command = [*CLI, "run", "--grace-seconds", "0.5", "--", *words]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+    command = [*CLI[1:], "run", "--grace-seconds", "0.5", "--", *words]
+    with Program(*command, cwd=Path.cwd(), stdout=subprocess.DEVNULL) as process:
         found: list[dict[str, Any]] = []
 
         def is_running() -> bool:

@@ -14,9 +14,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import yaml
@@ -28,7 +29,7 @@ from tests.support.command_line import command_line
 from tests.support.processes import alive
 from tests.support.scale import whole_or
 from tests.support.waiting import until
-from tests.support.warm import python
+from tests.support.warm import Program, python
 
 CLI = [sys.executable, "-m", "opslifecycle.cli.main"]
 RUN = [*CLI, "run"]
@@ -79,10 +80,16 @@ def wait_for(status: str, *, of: str | None = None) -> None:
 
 
 @contextlib.contextmanager
-def started(*arguments: str, **options: object) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(  # type: ignore[call-overload]
-        [*RUN, *arguments], text=True, start_new_session=True, **options
-    )
+def started(
+    *arguments: str, preexec_fn: Callable[[], None] | None = None, **streams: Any
+) -> Iterator[Program | subprocess.Popen[str]]:
+    process: Program | subprocess.Popen[str]
+    if preexec_fn is None:
+        process = Program(*RUN[1:], *arguments, cwd=Path.cwd(), start_new_session=True, **streams)
+    else:
+        process = subprocess.Popen(
+            [*RUN, *arguments], text=True, start_new_session=True, preexec_fn=preexec_fn, **streams
+        )
     try:
         yield process
     finally:
@@ -418,7 +425,7 @@ def groups_left() -> list[str]:
     return [str(each) for each in folders if each.exists()]
 
 
-def kill_keeper_of(process: subprocess.Popen[str]) -> None:
+def kill_keeper_of(process: Program | subprocess.Popen[str]) -> None:
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     for child in children:
         os.kill(int(child), signal.SIGKILL)

@@ -9,15 +9,19 @@ from __future__ import annotations
 import multiprocessing
 import os
 import runpy
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import types
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from multiprocessing import reduction
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
+from typing import IO, Any, Self, TextIO
 
 DEADLINE_SECONDS = 120
 #: Of packages that import their modules when these are needed, the modules.
@@ -55,19 +59,138 @@ def python(
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "output"
         errors = Path(folder) / "errors" if errors_apart else output
-        environment = dict(os.environ if env is None else env)
-        process = _context().Process(
-            target=_run, args=(words, cwd, environment, _path_at_start(), output, errors)
-        )
-        process.start()
-        process.join(deadline)
-        if process.exitcode is None:
-            process.kill()
-            process.join()
-            raise TimeoutError(f"{words} had not ended after {deadline} seconds")
+        with output.open("ab") as writing, errors.open("ab") as telling:
+            program = Program(*words, cwd=cwd, env=env, stdout=writing, stderr=telling)
+        try:
+            status = program.wait(deadline)
+        except subprocess.TimeoutExpired as error:
+            program.kill()
+            program.wait()
+            message = f"{words} had not ended after {deadline} seconds"
+            raise TimeoutError(message) from error
         written = output.read_text(encoding="utf-8")
         told = errors.read_text(encoding="utf-8") if errors_apart else ""
-    return subprocess.CompletedProcess(words, process.exitcode, written, told)
+    return subprocess.CompletedProcess(words, status, written, told)
+
+
+class Program:
+    """What an interpreter would run, in a forked process: what tests use of `subprocess.Popen`.
+
+    Attributes:
+        pid: The number of the process, which is a child of the one that it is forked from.
+        stdout, stderr: What it writes, as text, where a pipe was asked for.
+    """
+
+    def __init__(
+        self,
+        *words: str,
+        cwd: Path,
+        env: Mapping[str, str] | None = None,
+        stdout: int | IO[Any] | None = None,
+        stderr: int | IO[Any] | None = None,
+        start_new_session: bool = False,
+    ) -> None:
+        self.args = words
+        self.stdout, output = _opened(stdout, 1)
+        if stderr == subprocess.STDOUT:
+            self.stderr, errors = None, os.dup(output)
+        else:
+            self.stderr, errors = _opened(stderr, 2)
+        # Its end is that the process is what it was started as, which signals may not precede.
+        begun, beginning = os.pipe()
+        environment = dict(os.environ if env is None else env)
+        arguments = (words, cwd, environment, _path_at_start(), start_new_session)
+        streams = tuple(_Stream(each) for each in (output, errors, beginning))
+        self._process = _context().Process(target=_run, args=(*arguments, *streams))
+        self._process.start()
+        for each in (output, errors, beginning):
+            os.close(each)
+        os.read(begun, 1)
+        os.close(begun)
+        assert self._process.pid is not None
+        self.pid = self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        """The exit status, or the negative signal; None as long as it runs."""
+        return self._process.exitcode
+
+    def poll(self) -> int | None:
+        """Return the exit status without waiting."""
+        return self._process.exitcode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the end.
+
+        Raises:
+            TimeoutExpired: It has not ended by then.
+        """
+        self._process.join(timeout)
+        if self._process.exitcode is None:
+            raise subprocess.TimeoutExpired(self.args, timeout or 0.0)
+        return self._process.exitcode
+
+    def communicate(self, timeout: float) -> tuple[str, str]:
+        """Return what else it writes, at its end.
+
+        Raises:
+            TimeoutExpired: It has not ended by then.
+        """
+        with ThreadPoolExecutor(2) as pool:
+            reading = [pool.submit(each.read) for each in (self.stdout, self.stderr) if each]
+            try:
+                self.wait(timeout)
+            except subprocess.TimeoutExpired:
+                self.kill()
+                raise
+            texts = iter([each.result() for each in reading])
+        return next(texts) if self.stdout else "", next(texts) if self.stderr else ""
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, unless it has ended."""
+        if self._process.exitcode is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """Kill the process, unless it has ended."""
+        self.send_signal(signal.SIGKILL)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.wait()
+        for each in (self.stdout, self.stderr):
+            if each is not None:
+                each.close()
+
+
+class _Stream:
+    """A descriptor on its way into the process that is forked."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _arrived, (reduction.DupFd(self._descriptor),)
+
+
+def _arrived(sent: Any) -> int:
+    """Return the number of a descriptor in the process that is forked."""
+    number: int = sent.detach()
+    return number
+
+
+def _opened(stream: int | IO[Any] | None, inherited: int) -> tuple[TextIO | None, int]:
+    """Return what to read of a stream of the program, and the descriptor that it writes to."""
+    if stream == subprocess.PIPE:
+        reading, writing = os.pipe()
+        return os.fdopen(reading, encoding="utf-8"), writing
+    if stream == subprocess.DEVNULL:
+        return None, os.open(os.devnull, os.O_WRONLY)
+    if stream is None:
+        return None, os.dup(inherited)
+    return None, os.dup(stream if isinstance(stream, int) else stream.fileno())
 
 
 @cache
@@ -91,14 +214,21 @@ def _run(
     cwd: Path,
     environment: dict[str, str],
     path: list[str],
-    output: Path,
-    errors: Path,
+    is_leader: bool,
+    output: int,
+    errors: int,
+    beginning: int,
 ) -> None:
     """Be the program, in the new process."""
-    for descriptor, file in ((1, output), (2, errors)):
-        opened = os.open(file, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
-        os.dup2(opened, descriptor)
-        os.close(opened)
+    for descriptor, target in ((1, output), (2, errors)):
+        os.dup2(target, descriptor)
+        os.close(target)
+    # Those of the process that it is forked from know another file.
+    sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    sys.stderr = os.fdopen(2, "w", 1, encoding="utf-8", errors="backslashreplace", closefd=False)
+    if is_leader:
+        os.setsid()
+    os.close(beginning)
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)
