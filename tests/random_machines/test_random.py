@@ -25,9 +25,9 @@ from tests.support.random_machines.ordering import best_first
 from tests.support.random_machines.verdicts import FaultError, Tally
 from tests.support.scale import WHOLE
 
-MACHINES = 240
+MACHINES = 320
 #: They are only built: that takes little.
-KEYS_MACHINES = 300
+KEYS_MACHINES = 320
 
 
 @pytest.fixture(scope="module")
