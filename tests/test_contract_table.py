@@ -130,7 +130,9 @@ def assert_rejected(registry: Registry, id: OperationId, action: str) -> OpsLife
 
 @pytest.mark.parametrize("kind", [CHILD, TOOL])
 @pytest.mark.parametrize(("status", "action", "cell"), CELLS)
-def test_cell(status: str, action: str, cell: str, kind: OperationKind) -> None:
+def test_an_action_on_a_status_does_what_its_cell_says(
+    status: str, action: str, cell: str, kind: OperationKind
+) -> None:
     registry = Registry()
     id = brought_to(registry, status, kind)
     idempotent = registry.classify_operation_transition_idempotence(
@@ -217,7 +219,9 @@ def test_terminate_ends_the_live_and_leaves_the_ended(status: OperationStatus) -
 @pytest.mark.parametrize("status", [s.value for s in OperationStatus])
 @pytest.mark.parametrize("kind", [CHILD, TOOL])
 @pytest.mark.parametrize("ready", [False, True])
-def test_peer_ready(status: str, kind: OperationKind, ready: bool) -> None:
+def test_peer_ready_is_accepted_where_the_table_says(
+    status: str, kind: OperationKind, ready: bool
+) -> None:
     registry = Registry()
     made_ready = ready and kind is CHILD
     if made_ready and status not in ("absent", "provisioning", "aborted"):

@@ -49,7 +49,7 @@ needs_locks = pytest.mark.skipif(
     ],
     ids=str,
 )
-def test_the_table(lock: Lock, lease: Lease, owned: Ownership) -> None:
+def test_lock_and_lease_say_who_owns_a_store(lock: Lock, lease: Lease, owned: Ownership) -> None:
     assert ownership(lease, lock, NOW_MS) is owned
 
 

@@ -134,7 +134,7 @@ class TestWatch:
 
         asyncio.run(scenario())
 
-    def test_cancel(self) -> None:
+    def test_a_cancelled_watch_has_ended_and_is_forgotten(self) -> None:
         registry = Registry()
         id = running(registry)
         watch = registry.register_watcher(id)

@@ -123,7 +123,7 @@ class TestListing:
         assert done.returncode == 2
         assert expected in " ".join(done.stderr.split())
 
-    def test_pages(self, store: Path) -> None:
+    def test_pages_of_any_order_show_each_operation_once(self, store: Path) -> None:
         for registry in ("first", "second"):
             with Registry(store=SqliteStore(store, registry=registry)) as made:
                 for number in range(5):
@@ -157,7 +157,9 @@ class TestListing:
     @pytest.mark.parametrize(
         "arguments", [["show", "zz"], ["ls", "--since", "soon"], ["tail", "--run", "zz"]]
     )
-    def test_mistakes(self, arguments: list[str], store: Path) -> None:
+    def test_a_mistake_in_the_arguments_is_reported(
+        self, arguments: list[str], store: Path
+    ) -> None:
         has_run(store)
         done = command_line(*arguments)
         assert done.returncode == 2

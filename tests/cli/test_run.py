@@ -88,7 +88,7 @@ class TestEnds:
         ends = entries(run(batch(tmp_path, command), "--json", cwd=Path("/")))
         assert ends["here"]["content"] == f"blue below {PYTHON}"
 
-    def test_plain_lines(self, tmp_path: Path) -> None:
+    def test_each_begin_and_end_is_a_line_without_colours(self, tmp_path: Path) -> None:
         done = run(batch(tmp_path, {"name": "two", "command": "printf 'a\\rb\\nc'"}))
         assert done.stdout.splitlines()[0] == "running    two"
         assert done.stdout.splitlines()[1].startswith("completed  two (")

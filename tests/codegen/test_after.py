@@ -73,7 +73,7 @@ def test_a_single_timer_stands_on_one_line() -> None:
         (("kettle.cups: kettle.cups + 1", "kettle.status_since_ms: 1"), "owned-field"),
     ],
 )  # fmt: skip
-def test_mistakes(edit: tuple[str, str], rule: str) -> None:
+def test_a_mistake_is_reported_by_its_rule(edit: tuple[str, str], rule: str) -> None:
     with pytest.raises(InvalidMachineError) as found:
         compiled(edit)
     assert rule in {finding.rule for finding in found.value.findings}

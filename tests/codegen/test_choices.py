@@ -82,7 +82,7 @@ def test_the_status_chooses_the_action(tmp_path: Path, kept: bool) -> None:
         (("  complain: {", "  note: {"), "name-collision"),
     ],
 )
-def test_mistakes(edit: tuple[str, str], rule: str) -> None:
+def test_a_mistake_is_reported_by_its_rule(edit: tuple[str, str], rule: str) -> None:
     with pytest.raises(InvalidMachineError) as found:
         compiled(edit)
     assert rule in {finding.rule for finding in found.value.findings}

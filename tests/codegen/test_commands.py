@@ -95,7 +95,9 @@ class TestFormats:
 
 
 class TestExplain:
-    def test_a_status(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_a_status_is_explained_with_its_actions(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         folder = project(tmp_path, SHIPPED)
         capsys.readouterr()
         assert run(folder, "explain", "retiring") == 0
@@ -148,7 +150,9 @@ class TestDiff:
         shutil.copy(TURNSTILE, tmp_path / "new.yaml")
         return tmp_path
 
-    def test_nothing_changed(self, pair: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_a_file_that_is_unchanged_has_no_changes(
+        self, pair: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         assert run(pair, "diff", "old.yaml", "new.yaml") == 0
         assert capsys.readouterr().out == "0 changes, 0 of them breaking, 0 accepted\n"
 

@@ -165,7 +165,9 @@ def test_a_class_without_a_conversion_is_refused_by_its_field(shop: Path) -> Non
         ("prices.Price, fields: {a: str}", "it declares nothing here"),
     ],
 )
-def test_mistakes(shop: Path, path: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_mistake_is_reported_by_its_rule(
+    shop: Path, path: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     edit(shop / "machine/turnstile.yaml", "python: prices.Price", f"python: {path}")
     assert main(["--project", str(shop), "generate"]) == 2
     assert told in capsys.readouterr().err

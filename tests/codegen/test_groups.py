@@ -102,7 +102,9 @@ class TestComposite:
                "    tepid: {members: [cold, warm], initial: cold}"),), "wrong-shape"),
         ],
     )  # fmt: skip
-    def test_mistakes(self, edits: tuple[tuple[str, str], ...], rule: str) -> None:
+    def test_a_mistake_is_reported_by_its_rule(
+        self, edits: tuple[tuple[str, str], ...], rule: str
+    ) -> None:
         with pytest.raises(InvalidMachineError) as found:
             kettle(*edits)
         assert rule in {finding.rule for finding in found.value.findings}

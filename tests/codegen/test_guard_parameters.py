@@ -152,7 +152,7 @@ def test_generated_code_does_what_the_interpreter_does() -> None:
         ((COIN, "[worth]"), "wrong-shape"),
     ],
 )  # fmt: skip
-def test_mistakes(edit: Edit, rule: str) -> None:
+def test_a_mistake_is_reported_by_its_rule(edit: Edit, rule: str) -> None:
     with pytest.raises(InvalidMachineError) as caught:
         compiled(edit)
     assert rule in {each.rule for each in caught.value.findings}

@@ -183,7 +183,7 @@ def test_the_package_is_clean(tmp_path: Path) -> None:
         ((("  method: steps", "  method: changes"),), "name-collision"),
     ],
 )
-def test_mistakes(edits: tuple[tuple[str, str], ...], rule: str) -> None:
+def test_a_mistake_is_reported_by_its_rule(edits: tuple[tuple[str, str], ...], rule: str) -> None:
     with pytest.raises(InvalidMachineError) as found:
         program_of(text(*edits).encode(), "errand.yaml")
     assert rule in {finding.rule for finding in found.value.findings}

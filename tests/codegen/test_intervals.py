@@ -128,7 +128,9 @@ BOUNDS: list[tuple[tuple[str, ...], str, int | None, int | None]] = [
 
 
 @pytest.mark.parametrize(("tests", "text", "least", "most"), BOUNDS, ids=str)
-def test_bounds(tests: tuple[str, ...], text: str, least: int | None, most: int | None) -> None:
+def test_tests_bound_a_number(
+    tests: tuple[str, ...], text: str, least: int | None, most: int | None
+) -> None:
     assert state(*tests).bounds(tree(text)) == Interval(least, most)
 
 
@@ -172,7 +174,9 @@ def test_contradictions_are_found_and_no_others(tests: tuple[str, ...], reached:
     ],
     ids=str,
 )
-def test_updates(updates: list[tuple[str, str]], text: str, least: int, most: int) -> None:
+def test_an_update_moves_the_bounds(
+    updates: list[tuple[str, str]], text: str, least: int, most: int
+) -> None:
     known = state("a > 0")
     for target, value in updates:
         known = known.after(tree(target), tree(value))
@@ -278,7 +282,9 @@ class TestCounters:
             ("registry.open + 1", "max(registry.open - 1, 0)", "", "accepted"),
         ],
     )
-    def test_live_records(self, create: str, ends: str, recovered: str, verdict: str) -> None:
+    def test_a_count_of_live_records_is_bounded_by_them_or_refused(
+        self, create: str, ends: str, recovered: str, verdict: str
+    ) -> None:
         text = (ROOT / "tests/codegen/turnstile.yaml").read_text()
         again = f", recovered_as: {recovered}" if recovered else ""
         field = f"registry:\n  open: {{type: int, initial: '0', summary: Open ones.{again}}}\n"

@@ -239,7 +239,7 @@ class TestCompiler:
              "reserved-name"),
         ],
     )  # fmt: skip
-    def test_mistakes(self, edit: tuple[str, str], rule: str) -> None:
+    def test_a_mistake_is_reported_by_its_rule(self, edit: tuple[str, str], rule: str) -> None:
         with pytest.raises(InvalidMachineError) as found:
             compiled(edit)
         assert rule in {finding.rule for finding in found.value.findings}

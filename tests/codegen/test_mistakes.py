@@ -55,7 +55,7 @@ CASES = sorted(path for path in (Path(__file__).parent / "cases").iterdir() if p
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda path: str(path.name))
-def test_case(case: Path) -> None:
+def test_a_machine_is_refused_or_explained_as_its_case_says(case: Path) -> None:
     """A folder with a machine, and what is said of it: its mistakes, or what it means."""
     source = (case / "machine.yaml").read_bytes()
     if (case / "explain.txt").exists():

@@ -203,7 +203,7 @@ class TestStatuses:
             ((("to: basket\n\nactions", "to: baskets\n\nactions"),), "unknown-status"),
         ],
     )  # fmt: skip
-    def test_mistakes(self, edits: tuple[Edit, ...], rule: str) -> None:
+    def test_a_mistake_is_reported_by_its_rule(self, edits: tuple[Edit, ...], rule: str) -> None:
         assert rule in {each for each, _ in found(*edits)}
 
     def test_one_region_and_names_that_meet_are_refused(self) -> None:
@@ -300,7 +300,7 @@ class TestActions:
             ((("from: due\n    to: late", "from: [due, paid]\n    to: late"),), "terminal-exit"),
         ],
     )  # fmt: skip
-    def test_mistakes(self, edits: tuple[Edit, ...], rule: str) -> None:
+    def test_a_mistake_is_reported_by_its_rule(self, edits: tuple[Edit, ...], rule: str) -> None:
         assert rule in {each for each, _ in found(*edits)}
 
     def test_words_of_regions_need_regions(self) -> None:

@@ -138,7 +138,7 @@ class TestCompiler:
             (("effects: [note_payment]\n", "deferred: true\n"), "deferred-write"),
         ],
     )  # fmt: skip
-    def test_mistakes(self, edit: tuple[str, str], rule: str) -> None:
+    def test_a_mistake_is_reported_by_its_rule(self, edit: tuple[str, str], rule: str) -> None:
         with pytest.raises(InvalidMachineError) as found:
             compiled(edit)
         assert rule in {finding.rule for finding in found.value.findings}

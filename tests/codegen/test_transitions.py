@@ -307,7 +307,9 @@ class TestCompiler:
             ),
         ],
     )
-    def test_mistakes(self, edits: tuple[tuple[str, str], ...], rule: str) -> None:
+    def test_a_mistake_is_reported_by_its_rule(
+        self, edits: tuple[tuple[str, str], ...], rule: str
+    ) -> None:
         with pytest.raises(InvalidMachineError) as found:
             program_of(text(*edits), "errand.yaml")
         assert rule in {finding.rule for finding in found.value.findings}

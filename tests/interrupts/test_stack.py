@@ -36,7 +36,7 @@ def _at(depth: int, call: Callable[[], object]) -> object:
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_every_depth(limit: int, name: str) -> None:
+def test_a_full_stack_at_any_depth_loses_nothing(limit: int, name: str) -> None:
     failed = 0
     for depth in range(limit - _DEPTHS, limit):
         registry = Registry()

@@ -121,7 +121,7 @@ def test_another_caller_ends_the_record(registry: Registry) -> None:
 
 
 @pytest.mark.parametrize("wait", [True, False])
-def test_shutting_down(registry: Registry, wait: bool) -> None:
+def test_a_shutdown_waits_for_what_runs_if_asked(registry: Registry, wait: bool) -> None:
     begun, gate = threading.Event(), threading.Event()
 
     def hold() -> None:

@@ -183,7 +183,7 @@ def test_keys_with_ids_that_have_a_prefix(tmp_path: Path) -> None:
         run(main(download))
 
 
-def test_in_threads(download: Any) -> None:
+def test_work_in_threads_ends_as_its_machine_says(download: Any) -> None:
     with download.DownloadRegistry(store=MemoryStore()) as registry:
         with Supervisor(registry) as work:
             operation = work.start(str, 12, given=AT)

@@ -101,7 +101,7 @@ def test_waiting_cancelling_and_timeouts() -> None:
         assert work.cancel(other.id) == WorkCancelled(Cancelled(None))
 
 
-def test_as_completed() -> None:
+def test_operations_come_as_they_end() -> None:
     with Registry(store=MemoryStore()) as registry, Supervisor(registry) as work:
         gates = [threading.Event() for _ in range(3)]
         operations = [work.start(gate.wait, DEADLINE_SECONDS) for gate in gates]
@@ -116,7 +116,7 @@ def test_as_completed() -> None:
         stuck.cancel()
 
 
-def test_progress() -> None:
+def test_a_thread_reports_progress() -> None:
     with Registry(store=MemoryStore()) as registry, Supervisor(registry) as work:
         go_on = threading.Event()
 
