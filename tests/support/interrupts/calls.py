@@ -271,6 +271,7 @@ COMMANDS = _calls(
     ("mark_retired", lambda w: w.registry.mark_retired(w.live)),
     ("terminate_owner", lambda w: w.registry.terminate_owner("why")),
     ("retire_owner", lambda w: w.registry.retire_owner("why")),
+    ("seal_owner", lambda w: w.registry.seal_owner()),
     ("rollback", lambda w: w.registry.rollback_unreturned_operation(w.live)),
     ("collect", lambda w: w.registry.collect_completed()),
     ("advance_cursor", _projected),
@@ -303,6 +304,7 @@ READS = _calls(
             ),
         ),
     ),
+    ("owner_admission", lambda w: w.registry.owner_admission()),
     ("new_id", lambda w: OperationId.new()),
     ("broken_invariants", lambda w: w.registry.broken_invariants()),
 )

@@ -14,6 +14,7 @@ from opslifecycle import (
     OperationStatus,
     OpsLifecycleError,
     OwnerRetiredError,
+    OwnerSealedError,
     Registry,
     RegistryClosedError,
     RunId,
@@ -217,7 +218,7 @@ def _check_going_on(w: World) -> None:
     registry, made = w.registry, spec()
     try:
         registry.register_operation(made)
-    except OwnerRetiredError:
+    except (OwnerRetiredError, OwnerSealedError):
         return
     registry.provisioning_succeeded(made.id)
     watch = registry.register_watcher(made.id)

@@ -36,6 +36,7 @@ NOT_EXAMINED = {
     "Cluster.": _SERVER,
     "CurrentOperation.": _WORK,
     "ManualClock.attach": _ATTACHING,
+    "FrozenDict.": "a value that never changes",
     "MemoryStore.check_archive": _READER,
     "MemoryStore.heartbeat": _COMMITTER,
     "MemoryStore.put_back": _COMMITTER,
