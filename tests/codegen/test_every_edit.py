@@ -25,11 +25,14 @@ MACHINES = [
 ]
 #: What may change without a report: texts for readers, what is proved, and how the file grew.
 UNREPORTED = {"summary", "scenarios", "waivers", "eventually", "version", "migrations", "machine"}
+#: Lists whose order says something.
+ORDERED = {"guards", "default_guards", "global_guards", "order", "to", "effects", "on_terminal"}
 #: Edits that say the same in other words.
 THE_SAME = {
     ("fields.description.initial", "removed"): "None is where an optional field begins",
     ("fields.call.initial", "removed"): "None is where an optional field begins",
     ("listing.order.1", "removed"): "records that are equal in an order are listed by their ids",
+    ("fields.sequence", "removed"): "the compiler adds the field to a machine with a feed",
     ("rollback.guards", "removed"): "they are the guards by default",
     ("rollback.guards.1", "removed"): "the compiler places the test of the status last",
 }
@@ -82,7 +85,7 @@ def edits(node: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str, st
     elif isinstance(node, list):
         for number, child in enumerate(node):
             yield from edits(child, (*path, number))
-        if len(node) > 1 and path[:2] != ("statuses", "groups"):
+        if len(node) > 1 and ORDERED.intersection(path):
             yield place, "turned round", lambda root: at(root, path).reverse()
     elif path:
         for text in _others(node):

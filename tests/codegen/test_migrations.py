@@ -219,4 +219,4 @@ def test_mistakes_in_a_migration(
 def test_the_lock_is_json(operations: Path) -> None:
     lock = json.loads((operations / "machine/ops_lifecycle.lock.json").read_text())
     assert lock["stored"]["fields"]["terminal_outcome"] == "OperationTerminalOutcome | None"
-    assert lock["stored"]["registry"]["watermark"] == "int | None"
+    assert lock["stored"]["registry"]["watermark"] == "int | absent"

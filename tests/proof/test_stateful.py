@@ -317,6 +317,9 @@ class RegistryAndFile(BothSides):
         elif what == 9 and self.durable:
             # Nothing but a restart lifts the fence, so one follows soon.
             self._end_all("retire_owner")
+        elif what == 10 and self.durable:
+            call = Call("seal_owner", None)
+            self._ask(call, lambda state: interpreter.bulk(state, call))
 
     def _end_all(self, method: str) -> None:
         interpreter = self.scenario.interpreter

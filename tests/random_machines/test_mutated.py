@@ -14,7 +14,7 @@ from tests.support.random_machines.mutations import CHANGES, MACHINES, mutated
 from tests.support.random_machines.verdicts import FaultError
 from tests.support.scale import WHOLE
 
-COUNT = 120
+COUNT = 240
 GROUPS = 4
 WANTED = [
     *(f"machine: {name}" for name in MACHINES),
@@ -45,6 +45,7 @@ def test_each_machine_and_change_is_accepted_and_some_are_refused(examination: E
     if not tally.accepted:
         pytest.skip("only together with the machines themselves")
     print(tally)
-    assert tally.share >= ACCEPTED_MIN
+    # By day, those that lack a feature are tried until one is accepted, so that more are refused.
+    assert tally.share >= (ACCEPTED_MIN if WHOLE else ACCEPTED_MIN / 2)
     assert tally.missing(WANTED) == []
     assert tally.refused

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from decimal import Decimal
 
 from opslifecycle_codegen.compat.facts import Fact, Spelling
+from opslifecycle_codegen.compat.limits import initial_notation
 from opslifecycle_codegen.compat.renames import Renames
-from opslifecycle_codegen.ir.expr import Expression, Literal
+from opslifecycle_codegen.ir.expr import Expression
 from opslifecycle_codegen.ir.messages import ACTIONS, create_word
 from opslifecycle_codegen.ir.migrations import RECORD, REGISTRY, TYPES
 from opslifecycle_codegen.ir.parts import ERRORS, FEED_ENTRY, GUARDS, METHODS, PROPERTIES, SNAPSHOT
@@ -50,10 +50,7 @@ class _Answers:
         create = self._names.name(ACTIONS, create_word(self._machine))
 
         def text(tree: Expression) -> str:
-            if isinstance(tree, Literal) and isinstance(tree.value, int) and tree.type.places:
-                # With more places in its type, a number has more zeros and is the same.
-                return f"{Decimal(tree.value).scaleb(-tree.type.places).normalize():f}"
-            return self._spelling.text(tree, create)
+            return initial_notation(self._names.tree(tree, create))
 
         yield Fact("the id of a new record", text(program.create_id), changed="initial-changed")
         for part, values in ((RECORD, program.initial), (REGISTRY, program.registry_initial)):

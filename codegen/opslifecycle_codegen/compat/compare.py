@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from attrs import frozen
 
 from opslifecycle_codegen.compat.limits import ABSENT, FLATTENED, widens
@@ -34,6 +36,7 @@ RULES = {
     "field-type": PERSISTED,
     "id-changed": PERSISTED,
     "tag-changed": PERSISTED,
+    "absent-changed": PERSISTED,
     "limits-changed": BEHAVIOUR,
     "key-added": BEHAVIOUR,
     "key-removed": BEHAVIOUR,
@@ -138,13 +141,13 @@ def changes(old: Lock, new: Lock) -> list[Change]:
     for section, prefix in (("values", ""), ("stored", ""), ("views", "view-")):
         for name, fields in old[section].items():
             now = new[section].get(name)
-            # A lock without tags is older than what locks say of flattened members.
-            now = now if "tags" in old or now is None else _unflattened(now)
+            now = now if "absent" in old or now is None else _as_before(now, section)
             found += _fields(name, fields, now, prefix)
         for name in new[section]:
             if name not in old[section]:
                 rule = "view-added" if prefix else "type-added"
                 found.append(Change(rule, f"{name} is new"))
+    found += _absent(old, new)
     found += _identifiers(old, new)
     found += _keys(old, new)
     found += _messages(old["messages"], new["messages"])
@@ -157,8 +160,24 @@ def changes(old: Lock, new: Lock) -> list[Change]:
     return found
 
 
-def _unflattened(fields: dict[str, str]) -> dict[str, str]:
-    return {name: type.removesuffix(FLATTENED) for name, type in fields.items()}
+def _as_before(fields: dict[str, str], section: str) -> dict[str, str]:
+    """Return fields as older locks have them, which do not say what is absent from records."""
+    fields = {name: type.removesuffix(FLATTENED) for name, type in fields.items()}
+    if section != "stored":
+        return fields
+    return {name: type.replace(ABSENT, " | None") for name, type in fields.items()}
+
+
+def _absent(old: Lock, new: Lock) -> Iterator[Change]:
+    """Yield the fields whose values in records that are stored without them would change."""
+    now = new.get("absent", {})
+    for name, was in old.get("absent", {}).items():
+        if now.get(name, was) != was:
+            message = (
+                f"records whose {name} is {was} are stored without it, and would have {now[name]};"
+                f" `adds: {{fields: {{{name}: …}}}}` gives them what they had"
+            )
+            yield Change("absent-changed", message)
 
 
 def _identifiers(old: Lock, new: Lock) -> list[Change]:

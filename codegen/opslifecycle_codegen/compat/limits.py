@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from decimal import Decimal
 
+from opslifecycle_codegen.ir.expr import Expression, Literal
+from opslifecycle_codegen.ir.notation import notation
 from opslifecycle_codegen.ir.several import SET
 from opslifecycle_codegen.ir.types import Limits, Type
 
@@ -38,6 +41,13 @@ def spelled(type: Type) -> str:
     # Last, because a pattern may have any characters.
     inside += [f"pattern={limits.pattern}"] if limits.pattern else []
     return f"{type.kind}({', '.join(inside)})"
+
+
+def initial_notation(tree: Expression) -> str:
+    """Return an initial value; with more places in its type, a number is the same."""
+    if isinstance(tree, Literal) and isinstance(tree.value, int) and tree.type.places:
+        return f"{Decimal(tree.value).scaleb(-tree.type.places).normalize():f}"
+    return notation(tree)
 
 
 def bare(type: Type) -> str:

@@ -6,7 +6,7 @@ import json
 from pathlib import PurePosixPath
 from typing import Any
 
-from opslifecycle_codegen.compat.limits import ABSENT, FLATTENED, bare, spelled
+from opslifecycle_codegen.compat.limits import ABSENT, FLATTENED, bare, initial_notation, spelled
 from opslifecycle_codegen.ir.initial_values import Origin, starts_of
 from opslifecycle_codegen.ir.messages import message_arguments, message_sets
 from opslifecycle_codegen.ir.program import Program
@@ -40,12 +40,13 @@ _SHAPES: dict[str, object] = {
     "machine": str, "version": int, "digest": str, "statuses": str, "closed_sets": {str: [str]},
     "terminal_statuses": [str], MILESTONES: [str], "ids": {str: str},
     "keys": [{"fields": [str], "among": str}],
-    "values": _FIELDS, "unions": _FIELDS, "tags": {str: str}, "stored": _FIELDS, "views": _FIELDS,
+    "values": _FIELDS, "unions": _FIELDS, "tags": {str: str},
+    "absent": {str: str}, "stored": _FIELDS, "views": _FIELDS,
     "messages": {"sets": {str: [str]}, "arguments": _FIELDS},
 }  # fmt: skip
 #: The parts that older locks lack, or machines that do not need them.
 _OPTIONAL = frozenset(
-    {"machine", "digest", "statuses", "tags", "ids", "keys", "messages", MILESTONES}
+    {"machine", "digest", "statuses", "tags", "absent", "ids", "keys", "messages", MILESTONES}
 )
 
 
@@ -89,6 +90,7 @@ def lock_of(program: Program, digest: str) -> Lock:
         "tags": {name: union.tag for name, union in symbols.unions.items()},
         **({"ids": forms} if forms else {}),
         "stored": _stored(program),
+        "absent": _absent(program),
         **({"keys": keys} if keys else {}),
         "views": views,
         "messages": {
@@ -111,7 +113,7 @@ def _field(info: FieldInfo, record: RecordInfo) -> str:
 def _stored(program: Program) -> dict[str, dict[str, str]]:
     """Return the stored fields of a record and of the registry; none for a machine without a store.
 
-    A field with an initial value is optional here, because a record can be read without it.
+    A record can be read without a field that is absent here.
     """
     recovery, machine, symbols = program.recovery, program.machine, program.symbols
     if recovery is None:
@@ -121,15 +123,26 @@ def _stored(program: Program) -> dict[str, dict[str, str]]:
     for name, field in machine.fields.items():
         optional = origins[str(name)] in (Origin.LITERAL, Origin.DERIVED)
         type = spelled(symbols.entity_fields[name])
-        fields[str(name)] = f"{type} | None" if optional and field.initial else type
+        fields[str(name)] = type + ABSENT if optional and field.initial else type
     if machine.history is not None:
-        fields["history"] = f"tuple[{public_names(machine).transition}, ...] | None"
+        fields["history"] = f"tuple[{public_names(machine).transition}, ...]{ABSENT}"
     registry = {}
     for name in (*machine.settings, *machine.registry):
         if name not in recovery.fields:
             # Every field of the registry has an initial value.
-            registry[str(name)] = f"{spelled(symbols.registry_fields[name])} | None"
+            registry[str(name)] = spelled(symbols.registry_fields[name]) + ABSENT
     return {"fields": fields, "registry": registry}
+
+
+def _absent(program: Program) -> dict[str, str]:
+    """Return the values of stored fields that a record is stored without."""
+    if program.recovery is None:
+        return {}
+    return {
+        start.name: initial_notation(start.first)
+        for start in starts_of(program)
+        if start.origin is not Origin.GIVEN
+    }
 
 
 def dump(lock: Lock) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 from attrs import evolve
 
@@ -34,6 +35,10 @@ def applied(migrations: Migrations, lock: Lock, new: Lock) -> Lock:
             # Older data is not read, so no stored data can break.
             return {**_copied(new), "views": result["views"]}
         _apply(migrations, step, result, new)
+        for renames in step.renames.values() if "absent" in result else ():
+            result["absent"] = {
+                name: _respelled(value, renames) for name, value in result["absent"].items()
+            }
     return result
 
 
@@ -50,6 +55,7 @@ def _apply(migrations: Migrations, step: Migration, lock: Lock, new: Lock) -> No
         if part == RECORD:
             for key in lock.get("keys", []):
                 key["fields"] = _renamed(key["fields"], renames, removes)
+            _apply_to_absent(lock.get("absent", {}), step, new)
         if part in lock["unions"]:
             _rename_variants(lock, part, renames, removes, new["unions"].get(part, {}))
         messages = lock["messages"]
@@ -66,6 +72,24 @@ def _apply(migrations: Migrations, step: Migration, lock: Lock, new: Lock) -> No
                 for name in step.adds.get(part, {}):
                     kept[name] = new[section].get(part, {}).get(name, "")
                 lock[section][part] = kept
+
+
+def _respelled(value: str, renames: dict[str, str]) -> str:
+    """Return an initial value with today's names."""
+    return re.sub(r"\w+", lambda word: renames.get(word[0], word[0]), value)
+
+
+def _apply_to_absent(absent: dict[str, str], step: Migration, new: Lock) -> None:
+    """Give records without a field what the migration adds to them."""
+    renames = step.renames.get(RECORD, {})
+    for name in [*absent]:
+        value = absent.pop(name)
+        if name not in step.removes.get(RECORD, []):
+            absent[renames.get(name, name)] = value
+    for name in step.adds.get(RECORD, {}):
+        absent.pop(name, None)
+        if name in new.get("absent", {}):
+            absent[name] = new["absent"][name]
 
 
 def _renamed(names: list[str], renames: dict[str, str], removes: list[str]) -> list[str]:

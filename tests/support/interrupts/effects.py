@@ -123,6 +123,8 @@ class EffectCall:
     needs_dead_letter: bool = False
     #: Whether an archived request, and an entry of the feed, are there.
     needs_archive: bool = False
+    #: Whether it decodes stored data, which takes any Exception for a mistake in the data.
+    reads_data: bool = False
 
 
 EFFECT_COMMANDS = [
@@ -144,8 +146,15 @@ EFFECT_COMMANDS = [
 EFFECT_READS = [
     EffectCall("pending", lambda w: w.registry.pending_effects()),
     EffectCall("dead_letters", lambda w: w.registry.dead_letters()),
-    EffectCall("archived", lambda w: w.registry.past_request(w.archived), needs_archive=True),
-    EffectCall("archive", lambda w: w.registry.past_requests(limit=2), needs_archive=True),
+    EffectCall(
+        "archived",
+        lambda w: w.registry.past_request(w.archived),
+        needs_archive=True,
+        reads_data=True,
+    ),
+    EffectCall(
+        "archive", lambda w: w.registry.past_requests(limit=2), needs_archive=True, reads_data=True
+    ),
     EffectCall("consume", lambda w: _consume(w), needs_archive=True),
     EffectCall("reads", lambda w: _read(w)),
     EffectCall("waits", lambda w: _wait(w)),

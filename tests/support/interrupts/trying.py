@@ -30,7 +30,7 @@ from tests.support.interrupts.checking import (
     interrupted_behind,
     listed,
 )
-from tests.support.interrupts.injecting import INTERRUPTS, Alarm, Full, Injection, Interrupt
+from tests.support.interrupts.injecting import INTERRUPTS, Injection, Interrupt
 
 #: Makes a new store, and a second one of the same contents from what the first has kept.
 MakeStores = Callable[[], tuple[Store, Callable[[], Store]]]
@@ -43,10 +43,6 @@ _NEXT = SchemaVersion(
     "another",
     lambda _, stored: migrated(stored, partial(rename, old="n", new="m"), None),
 )
-
-
-#: Without a stack that has run out: an opening takes that for contents that are nested too deeply.
-_OPENING = (Interrupt, Alarm, Full)
 
 
 class InterruptError(AssertionError):
@@ -182,7 +178,7 @@ def opening(
                 completed(registry)
                 running(registry)
                 held = listed(registry)
-        injection = Injection(at, _OPENING[at % len(_OPENING)])
+        injection = Injection(at, Interrupt)
         _interrupt_opening(open_one, again(), injection)
         with told(call, injection), _opened_in_time(again) as registry:
             found = listed(registry)

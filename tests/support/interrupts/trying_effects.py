@@ -21,7 +21,7 @@ def alone(call: EffectCall, helper: Helper, step: int = 1, first: int = 1) -> in
     """Interrupt a call of a registry that has effects and no store."""
     for at in numbers(first, step):
         w = office(call, None)
-        injection = Injection(at)
+        injection = Injection(at, Interrupt) if call.reads_data else Injection(at)
         with told(call, injection):
             interrupted(w, call, injection)
             check_office(w, helper)
@@ -37,7 +37,7 @@ def stored(
     for at in numbers(first, step):
         store, again = make()
         w = office(call, store)
-        injection = Injection(at)
+        injection = Injection(at, Interrupt) if call.reads_data else Injection(at)
         with told(call, injection):
             interrupted(w, call, injection)
             check_office(w, helper)
