@@ -43,7 +43,7 @@ class BulkCommands:
         updates = self._commands.changes.updates(declared.update, scope)
         if declared.do is not None:
             return self._ending(name, declared, declared.do, unless, updates)
-        if not updates:
+        if not declared.update:
             message = f"{name} does nothing: it has neither `do` nor `update`"
             self._diagnostics.add(name.mark, "missing-key", message)
         command = Command(str(name), str(name), declared.summary, {})

@@ -68,6 +68,8 @@ class Changes:
         if field not in settable or (owner == entity and entity not in scope.names):
             hint = nearest(target, [f"{owner}.{name}" for name in settable])
             message = f"{str(target)!r} cannot be updated here"
+            if owner == entity and entity not in scope.names:
+                hint = "a command of the whole registry updates fields of the registry"
             if fields and field not in fields:
                 # The message of every expression that reads it.
                 kind = REGISTRY if owner == "registry" else ENTITY

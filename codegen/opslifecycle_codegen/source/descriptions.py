@@ -201,7 +201,7 @@ _SECTIONS: dict[str, dict[str, str]] = {
     "Variant": {"flatten": "The field whose own fields stand beside the tag in JSON."},
     "EntityField": {
         "initial": "The value of a new record; an optional field begins as None without it.",
-        "stamped": "The event whose time the field holds: `created`, `terminal` or a status.",
+        "stamped": "The event whose time the field holds: `created`, `terminal` or an action.",
     },
     "Setting": {
         "default": "The value if none is passed; None without it.",
