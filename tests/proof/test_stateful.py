@@ -46,7 +46,7 @@ from opslifecycle_codegen.modelcheck.values import Values
 
 from tests.support.proof.both_sides import HAPPENED, IDS, PROGRAM, Asked, BothSides
 from tests.support.proof.state_mapper import StateMapper
-from tests.support.scale import whole_or
+from tests.support.scale import WHOLE, whole_or
 
 if TYPE_CHECKING:
     from tests.support.postgres.databases import Database
@@ -395,7 +395,11 @@ def test_enough_has_happened() -> None:
     print(f"{accepted + refused} steps, {accepted / (accepted + refused):.0%} accepted")
     assert accepted + refused >= whole_or(STEPS_MIN, STEPS_MIN // 3)
     assert accepted >= refused
-    expected = [*(m for methods in METHODS.values() for m in methods), *PROGRAM.machine.guards]
+    guards = {*PROGRAM.machine.guards}
+    if not WHOLE:
+        # By day few seals are followed by a registration; tests/test_sealing.py tries each.
+        guards.discard("owner_unsealed")
+    expected = [*(m for methods in METHODS.values() for m in methods), *guards]
     expected += [LEGAL_STATUS, CRASH, "tasks at once", "transactions", "refused transactions"]
     missing = [each for each in expected if each not in HAPPENED]
     assert missing == []
