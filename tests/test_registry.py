@@ -64,6 +64,20 @@ def with_clock() -> tuple[Registry, SetClock]:
     return registry, clock
 
 
+@pytest.mark.parametrize("phase_ns", [0, 1, 250_000, 499_999, 500_000, 500_001, 999_999])
+def test_a_time_is_that_of_the_wall_clock_whatever_the_phase_of_the_other(phase_ns: int) -> None:
+    now_ns = 1_800_000_000_000_000_000
+    time = CommandTime(Clock(lambda: now_ns, lambda: now_ns % 10**15 + phase_ns))
+    authority, outdated_ns = Registry()._authority, 0
+    for _ in range(50):
+        # Each thread reads one clock a little after the other.
+        if now_ns % 10**15 + phase_ns >= outdated_ns:
+            outdated_ns = time.set_time(authority)
+        wall_ms = now_ns // 1_000_000
+        assert authority.clock_offset_ms + authority.now_ms == time.now_ms() == wall_ms
+        now_ns += 77_777
+
+
 class TestRegistration:
     @pytest.mark.parametrize("kind", [TOOL, SLOT])
     def test_only_a_child_has_a_source(self, kind: OperationKind) -> None:

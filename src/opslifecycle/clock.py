@@ -7,6 +7,10 @@ import weakref
 from collections.abc import Callable
 from typing import Protocol
 
+_HALF_MS_NS = 500_000
+#: How often the phase of two clocks is read, because a thread may be suspended between them.
+_READINGS = 5
+
 
 class Timed(Protocol):
     """The times of an authority: a monotonic time, and its offset to wall-clock time."""
@@ -23,7 +27,7 @@ class Clock:
         monotonic_ns: Returns nanoseconds since an arbitrary start; never falls.
     """
 
-    __slots__ = ("monotonic_ns", "wall_ns")
+    __slots__ = ("_phase_ns", "monotonic_ns", "wall_ns")
 
     def __init__(
         self,
@@ -32,6 +36,7 @@ class Clock:
     ) -> None:
         self.wall_ns = wall_ns
         self.monotonic_ns = monotonic_ns
+        self._phase_ns: int | None = None
 
     def wall_ms(self) -> int:
         """Return whole milliseconds since the Unix epoch."""
@@ -40,6 +45,35 @@ class Clock:
     def monotonic_ms(self) -> int:
         """Return whole milliseconds since the arbitrary start."""
         return self.monotonic_ns() // 1_000_000
+
+    def phase_ns(self) -> int:
+        """Return by how much milliseconds of the wall clock begin before those of the other.
+
+        With it, both begin together, so that the sum of a monotonic time and its offset is no later
+        than the wall clock.
+        """
+        if self._phase_ns is None:
+            self._phase_ns = _phase_ns(self.wall_ns, self.monotonic_ns)
+        return self._phase_ns
+
+    def offset_ms(self) -> int:
+        """Return the wall-clock time less the monotonic one, in milliseconds that begin together.
+
+        Rounded, because the clocks are read one after the other.
+        """
+        ticks_ns = self.monotonic_ns() + self.phase_ns()
+        return (self.wall_ns() - ticks_ns + _HALF_MS_NS) // 1_000_000
+
+    def ticks_ms(self) -> int:
+        """Return whole milliseconds since the arbitrary start, which begin as the wall clock's."""
+        return (self.monotonic_ns() + self.phase_ns()) // 1_000_000
+
+
+def _phase_ns(wall_ns: Callable[[], int], monotonic_ns: Callable[[], int]) -> int:
+    """Return the phase of two clocks: of several readings, that of the quickest."""
+    readings = [(monotonic_ns(), wall_ns(), monotonic_ns()) for _ in range(_READINGS)]
+    _, wall, after = min(readings, key=lambda reading: reading[2] - reading[0])
+    return (wall - after) % 1_000_000
 
 
 SYSTEM_CLOCK = Clock()
@@ -167,17 +201,16 @@ class CommandTime:
             later command gets an earlier time.
     """
 
-    __slots__ = ("_offset_ms", "clock")
+    __slots__ = ("_offset_ms", "_phase_ns", "clock")
 
     def __init__(self, clock: Clock = SYSTEM_CLOCK, latest_ms: int = 0) -> None:
         self.clock = clock
-        now_ms = clock.monotonic_ms()
-        self._offset_ms = max(clock.wall_ms(), latest_ms) - now_ms
+        self._phase_ns = clock.phase_ns()
+        self._offset_ms = max(clock.offset_ms(), latest_ms - clock.ticks_ms())
 
     def now_ms(self) -> int:
         """Return the time in milliseconds since the Unix epoch, without an effect on later ones."""
-        now_ms = self.clock.monotonic_ms()
-        return now_ms + max(self._offset_ms, self.clock.wall_ms() - now_ms)
+        return self.clock.ticks_ms() + max(self._offset_ms, self.clock.offset_ms())
 
     def set_time(self, timed: Timed) -> int:
         """Set the time of an authority, in whole milliseconds.
@@ -189,10 +222,10 @@ class CommandTime:
             then, once for each millisecond.
         """
         clock = self.clock
-        now_ms = clock.monotonic_ns() // 1_000_000
-        offset_ms = clock.wall_ns() // 1_000_000 - now_ms
+        ticks_ns = clock.monotonic_ns() + self._phase_ns
+        offset_ms = (clock.wall_ns() - ticks_ns + _HALF_MS_NS) // 1_000_000
         if offset_ms > self._offset_ms:
             self._offset_ms = offset_ms
-        timed.now_ms = now_ms
+        timed.now_ms = now_ms = ticks_ns // 1_000_000
         timed.clock_offset_ms = self._offset_ms
-        return (now_ms + 1) * 1_000_000
+        return (now_ms + 1) * 1_000_000 - self._phase_ns

@@ -126,7 +126,7 @@ class RecordCodec(Generic[AuthorityT, RecordT]):
         known_ms = authority.clock_offset_ms + authority.now_ms
         latest_ms = max(map(self.latest_ms_of, records), default=known_ms)
         authority.clock_offset_ms, authority.now_ms = max(latest_ms, known_ms), 0
-        offset_ms = max(clock.wall_ms(), latest_ms) - clock.monotonic_ms()
+        offset_ms = max(clock.offset_ms(), latest_ms - clock.ticks_ms())
         for record in records:
             record.clock_offset_ms = offset_ms
 
