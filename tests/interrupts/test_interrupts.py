@@ -1,6 +1,6 @@
 """An exception at any bytecode of a public call leaves the registry consistent or closed.
 
-Here it comes before some bytecodes: of every call without a store and a loop, and of some with one.
+Here it comes before some bytecodes: of every call without a store, and of some calls with one.
 `make nightly` tries all bytecodes of all calls.
 """
 
@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.interrupts.checking import Helper
 from tests.support.interrupts.examinations import examinations, folder_for_stores
-from tests.support.scale import WHOLE, whole_or
+from tests.support.scale import whole_or
 
 #: The calls that are interrupted before more bytecodes than the others.
 MAIN = {"register", "start", "progress", "complete", "watch", "snapshot", "wait_all"}
@@ -27,9 +27,6 @@ def names() -> Iterator[str]:
     """Yield the names of the examinations, some of those with a store left out."""
     count = Counter[str]()
     for name, _ in examinations(Path(), Helper()):
-        if " loop " in name and not WHOLE:
-            # A loop that hangs would go on beside the other tests.
-            continue
         where = name.partition(" ")[0]
         if count[where] % CALLS_EVERY[where] == 0:
             yield name

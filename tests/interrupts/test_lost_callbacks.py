@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from opslifecycle import AsyncRegistry, Completed, MemoryStore, Registry
-from opslifecycle.work import Supervisor, current, tending
+from opslifecycle.work import Supervisor, current, jobs, tending
+from opslifecycle.work.job import Job
 
 from tests.support.builders import result, running, spec
 from tests.support.interrupts.checking import DEADLINE_SECONDS, Helper
@@ -74,15 +75,12 @@ async def _until_stopped() -> str:
 
 
 def _nothing_is_called(patch: pytest.MonkeyPatch, name: str) -> None:
-    from opslifecycle.work.job import Job
-    from opslifecycle.work.jobs import Jobs
-
-    patch.setattr(Jobs if hasattr(Jobs, name) else Job, name, lambda *_: None)
+    patch.setattr(jobs.Jobs if hasattr(jobs.Jobs, name) else Job, name, lambda *_: None)
 
 
 @pytest.mark.parametrize("lost", ["_task_ended", "_record_ended", "_stop_without_record"])
 def test_a_supervisor_makes_up_for_a_callback(lost: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tending, "INTERVAL_SECONDS", 0.02)
+    monkeypatch.setattr(tending, "ROUND_SECONDS", 0.02)
     _nothing_is_called(monkeypatch, lost)
 
     async def main() -> None:
@@ -101,7 +99,7 @@ def test_a_supervisor_makes_up_for_a_callback(lost: str, monkeypatch: pytest.Mon
 
 
 def test_a_timeout_ends_work_whose_timer_was_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tending, "INTERVAL_SECONDS", 0.02)
+    monkeypatch.setattr(tending, "ROUND_SECONDS", 0.02)
 
     class Loop(asyncio.SelectorEventLoop):
         def call_later(  # type: ignore[override]
@@ -122,3 +120,61 @@ def test_a_timeout_ends_work_whose_timer_was_lost(monkeypatch: pytest.MonkeyPatc
             return runner.run(main())
 
     assert Helper().ask(run)
+
+
+class _AlarmError(Exception):
+    """What a handler of a signal raises."""
+
+
+def _torn() -> None:
+    raise _AlarmError
+
+
+def test_running_jobs_keep_their_places_after_a_torn_change() -> None:
+    async def main() -> tuple[int, int]:
+        running, most, gate = 0, 0, asyncio.Event()
+
+        async def busy() -> None:
+            nonlocal running, most
+            running += 1
+            most = max(most, running)
+            await gate.wait()
+            running -= 1
+
+        async with Supervisor(Registry(), max_running=2) as work:
+            started = [await work.start(busy) for _ in range(5)]
+            while running < 2:
+                await asyncio.sleep(0)
+            assert work._block is not None
+            with pytest.raises(_AlarmError):
+                work._block.jobs._change(_torn)
+            # The next change puts them in order.
+            started.append(await work.start(busy))
+            for _ in range(50):
+                await asyncio.sleep(0)
+            before = most
+            gate.set()
+            for each in started:
+                await each
+            return before, most
+
+    assert Helper().ask(lambda: asyncio.run(main())) == (2, 2)
+
+
+def test_many_jobs_are_looked_at_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tending, "ROUND_SECONDS", DEADLINE_SECONDS)
+    monkeypatch.setattr(jobs, "_TENDED_MAX", 3)
+    looked_at: list[Job] = []
+    monkeypatch.setattr(jobs.Jobs, "_tend", lambda _, job: looked_at.append(job))
+
+    async def main() -> tuple[list[int], list[float | None]]:
+        async with Supervisor(Registry(), max_running=1, on_exit="cancel") as work:
+            started = [(await work.start(_until_stopped)).id for _ in range(8)]
+            assert work._block is not None
+            pauses = [work._block.jobs.tend() for _ in range(6)]
+            return [[*map(str, started)].index(str(job.id)) for job in looked_at], pauses
+
+    # Each once in a round, the oldest first.
+    of_a_round = [tending.PART_SECONDS, tending.PART_SECONDS, DEADLINE_SECONDS]
+    expected = 2 * [*range(8)], 2 * of_a_round
+    assert Helper().ask(lambda: asyncio.run(main())) == expected

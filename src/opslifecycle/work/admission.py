@@ -29,13 +29,19 @@ class Admission:
         """The number of jobs that wait or have a place."""
         return len(self._placed) + len(self._queue)
 
-    def renew(self, waiting: Iterable[Job], placed: Iterable[Job]) -> None:
-        """Replace the queue and the places, which an interrupt may have left inconsistent."""
+    def renew(self, waiting: Iterable[Job], begun: Iterable[Job]) -> None:
+        """Replace the queue and the places, which an interrupt may have left inconsistent.
+
+        Args:
+            waiting: The jobs that are to wait for a place, in their order.
+            begun: The others that have not ended. Those that have a place keep it.
+        """
         queue: FairQueue[Job] = FairQueue()
         for job in waiting:
             job.context = job.context or copy_context()
             queue.add(job)
-        self._queue, self._placed = queue, set(placed)
+        self._queue = queue
+        self._placed.intersection_update(begun)
         self._fill()
 
     def add(self, job: Job) -> None:

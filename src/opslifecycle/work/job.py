@@ -91,8 +91,6 @@ class Job:
     attempt: int = 0
     watch: Wait[object] = attrs.field(init=False)
     task: asyncio.Task[None] | None = None
-    #: Whether the job has one of the places to run.
-    has_place: bool = False
     #: Interrupts work that was asked to stop; None while no grace time passes.
     grace_timer: asyncio.TimerHandle | None = None
     #: Interrupts the running work; None in a phase without any.

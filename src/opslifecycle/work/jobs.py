@@ -11,6 +11,7 @@ from functools import partial
 from opslifecycle import ChannelClosedError, OpsLifecycleError
 from opslifecycle.sync.waits import Wait
 from opslifecycle.values.identifiers import AnyIdentifier
+from opslifecycle.work import tending
 from opslifecycle.work.admission import Admission
 from opslifecycle.work.answers import CancelAnswer, answer, cancel_record
 from opslifecycle.work.ends import Cancel, End, Fail, describe
@@ -21,6 +22,8 @@ from opslifecycle.work.recorder import Recorder
 from opslifecycle.work.runner import Runner
 from opslifecycle.work.tending import Tender, report
 
+#: How many jobs are looked at together, which takes about a millisecond of the loop's time.
+_TENDED_MAX = 500
 _ERASED = "its record was erased, or the registry was closed"
 
 
@@ -60,6 +63,8 @@ class Jobs:
         # The latest job of each id. After an operation is collected, its key may be used for a new
         # job while the task of the first one ends.
         self._latest: dict[AnyIdentifier, Job] = {}
+        # The jobs that are still to be looked at in this round, the oldest last.
+        self._to_tend: list[Job] = []
         # The reason for which all jobs are cancelled; None before.
         self._closing: str | None = None
 
@@ -124,9 +129,7 @@ class Jobs:
         jobs = [*self._unended]
         self._latest = {job.id: job for job in jobs}
         waiting = [job for job in jobs if job.phase is Phase.QUEUED]
-        for job in waiting:
-            job.has_place = False
-        self._admission.renew(waiting, [job for job in jobs if job.has_place])
+        self._admission.renew(waiting, [job for job in jobs if job.phase is not Phase.QUEUED])
         for job in jobs:
             if job.task is None and job.phase is Phase.STARTING:
                 self._spawn(job, self._runner.run(job))
@@ -137,20 +140,35 @@ class Jobs:
         self._changed.set()
         self._is_torn = False
 
-    def tend(self) -> bool:
-        """Do what callbacks were prevented from doing; return whether any job has not ended."""
-        self._change(self._tend_all)
-        return bool(self._unended)
+    def tend(self) -> float | None:
+        """Do what callbacks of some jobs were prevented from doing.
 
-    def _tend_all(self) -> None:
-        for job in [*self._unended]:
-            if job.task is not None and job.task.done():
-                self._end_task(job, job.task)
-                continue
-            if job.watch.done():
-                self._note_record(job)
-            job.tend(self._loop.time())
-            self._runner.tend(job)
+        Returns:
+            After how many seconds to go on; None if all jobs have ended.
+        """
+        self._change(self._tend_some)
+        if not self._unended:
+            return None
+        return tending.PART_SECONDS if self._to_tend else tending.ROUND_SECONDS
+
+    def _tend_some(self) -> None:
+        if not self._to_tend:
+            self._to_tend = [*reversed(self._unended)]
+        some = self._to_tend[-_TENDED_MAX:]
+        del self._to_tend[-_TENDED_MAX:]
+        for job in reversed(some):
+            self._tend(job)
+
+    def _tend(self, job: Job) -> None:
+        if job not in self._unended:
+            return
+        if job.task is not None and job.task.done():
+            self._end_task(job, job.task)
+            return
+        if job.watch.done():
+            self._note_record(job)
+        job.tend(self._loop.time())
+        self._runner.tend(job)
 
     # Running ------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""A look at everything once a second: what a callback was prevented from doing is done then.
+"""Rounds over everything: what a callback was prevented from doing is done then.
 
 An interrupt can come before the first bytecode of a callback, where the callback can catch nothing.
 The loop forgets the callback then, and only a later look finds what it left undone (ADR 0019).
@@ -9,17 +9,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-INTERVAL_SECONDS = 1.0
+#: The pause after a round, and the one within a round over so much that it is made in parts.
+ROUND_SECONDS, PART_SECONDS = 1.0, 0.05
 
 
 class Tender:
-    """Calls a function once a second, as long as that returns True.
+    """Calls a function again and again, as long as that wants it.
 
     Args:
-        tend: Does what is undone; returns whether there is anything to look at again.
+        tend: Does what is undone; returns after how many seconds to call it again, or None.
     """
 
-    def __init__(self, tend: Callable[[], bool]) -> None:
+    def __init__(self, tend: Callable[[], float | None]) -> None:
         self._loop = asyncio.get_running_loop()
         self._tend = tend
         self._timer: asyncio.TimerHandle | None = None
@@ -28,8 +29,8 @@ class Tender:
         """Look after a second, unless that is planned."""
         timer = self._timer
         # The callback of a timer that is overdue was interrupted.
-        if timer is None or timer.when() + INTERVAL_SECONDS < self._loop.time():
-            self._timer = self._loop.call_later(INTERVAL_SECONDS, self._look)
+        if timer is None or timer.when() + ROUND_SECONDS < self._loop.time():
+            self._timer = self._loop.call_later(ROUND_SECONDS, self._look)
 
     def look_soon(self) -> None:
         """Look as soon as the loop has time, because something was interrupted."""
@@ -44,8 +45,9 @@ class Tender:
     def _look(self) -> None:
         self._timer = None
         try:
-            if self._tend():
-                self.arm()
+            seconds = self._tend()
+            if seconds is not None:
+                self._timer = self._loop.call_later(seconds, self._look)
         except BaseException:
             self.arm()
             raise
