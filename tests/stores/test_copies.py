@@ -19,6 +19,7 @@ from opslifecycle import (
     StoreDamagedError,
 )
 from opslifecycle.stores.sqlite.admin import mark_restored
+from opslifecycle.stores.sqlite.files import StoreFile
 from opslifecycle.stores.sqlite.reader import StoreReader
 
 from opslifecycle.operations.storage import CODEC
@@ -232,3 +233,27 @@ def test_a_file_that_is_mounted_alone_is_refused(name: str, path: Path) -> None:
         f"{alone}; mount its folder", f"{alone}; mount its folder",
         "RegistryOwnedError", "1 registry",
     ]  # fmt: skip
+
+
+def test_a_reader_looks_at_the_mounts_once_for_each_file(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[Path] = []
+    real = StoreFile.is_mounted_alone
+
+    def looked(self: StoreFile) -> bool:
+        looks.append(self.path)
+        return real(self)
+
+    with Registry(store=SqliteStore(path)) as registry:
+        completed(registry)
+    monkeypatch.setattr(StoreFile, "is_mounted_alone", looked)
+    reader = StoreReader(path, CODEC.schema)
+    for _ in range(3):
+        assert len(reader.all()) == 1
+    assert looks == [path]
+    # Another file may be another mount.
+    path.rename(path.with_name("old.db"))
+    shutil.copy(path.with_name("old.db"), path)
+    assert len(reader.all()) == 1
+    assert looks == [path, path]

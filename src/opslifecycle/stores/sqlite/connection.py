@@ -24,6 +24,13 @@ def existing(path: Path) -> StoreFile:
         PersistenceError: There is no file, it has hard links, or it is mounted alone.
         StoreDamagedError: The file is empty.
     """
+    file = present(path)
+    refuse_own_mount(file, path)
+    return file
+
+
+def present(path: Path) -> StoreFile:
+    """Locate an existing store without a look at the mounts, which takes longer."""
     file = locate(check_path(path))
     if file.inode is None:
         reason = "there is no such store; opening a registry, or `opslifecycle run`, creates it"
@@ -36,13 +43,17 @@ def existing(path: Path) -> StoreFile:
             " the other; remove the other name, or copy the file"
         )
         raise PersistenceError(str(path), reason)
+    return file
+
+
+def refuse_own_mount(file: StoreFile, path: Path) -> None:
+    """Check that a file is no mount of its own; raises PersistenceError if it is."""
     if file.is_mounted_alone():
         reason = (
             "it is mounted alone, and what is written by this mount is lost by others; mount its"
             " folder"
         )
         raise PersistenceError(str(path), reason)
-    return file
 
 
 def connect(file: Path, mode: str, *options: str) -> sqlite3.Connection:

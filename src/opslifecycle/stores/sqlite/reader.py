@@ -26,7 +26,7 @@ from opslifecycle.stores.sqlite.catalog import (
     registry_names,
     registry_row,
 )
-from opslifecycle.stores.sqlite.connection import connect, existing
+from opslifecycle.stores.sqlite.connection import connect, existing, present, refuse_own_mount
 from opslifecycle.stores.sqlite.failures import failure_of
 from opslifecycle.stores.sqlite.files import StoreFile, check_path
 from opslifecycle.stores.sqlite.lease import Ownership
@@ -53,6 +53,8 @@ class StoreReader(Reader):
         self._schema = schema
         self._readers: dict[str, LogReader] = {}
         self._known: dict[str, Known] = {}
+        # The file that is known to be no mount of its own.
+        self._inode: int | None = None
 
     def names(self) -> list[str]:
         """Return the names of the machine's registries, in the order of their creation.
@@ -123,9 +125,10 @@ class StoreReader(Reader):
             return None
         # It comes back when it is complete: an interrupt must not leave one that has read a part.
         reader = self._readers.pop(name, None)
-        if reader is None or not _continues(reader, database, row):
+        version = None if reader is None else _continued(reader, database, row)
+        if reader is None or version is None:
             reader = LogReader(path, name, self._schema)
-        version = reader.advance(database, row)
+            version = reader.advance(database, row)
         found = reader.stored()
         self._readers[name] = reader
         try:
@@ -138,10 +141,18 @@ class StoreReader(Reader):
         known = self._known.setdefault(name, {})
         return StoredRegistry(name, holder, responds, stored, path, reader.index.latest, known)
 
+    def _file(self) -> StoreFile:
+        """Locate the store; the mounts are looked at once for each file."""
+        file = present(self._path)
+        if file.inode != self._inode:
+            refuse_own_mount(file, self._path)
+            self._inode = file.inode
+        return file
+
     def _read(self, read: Callable[[sqlite3.Connection, StoreFile], T]) -> T:
         """Read in one transaction; repeat a read during which a writer has changed the file."""
         for attempt in range(_ATTEMPTS + 1):
-            file = existing(self._path)
+            file = self._file()
             quiet = attempt < _ATTEMPTS and _is_quiet(file)
             before = _stamp(file)
             try:
@@ -181,14 +192,13 @@ class StoreReader(Reader):
                 database.close()
 
 
-def _continues(reader: LogReader, database: sqlite3.Connection, row: RegistryRow) -> bool:
-    """Return whether a reader has read on. If not, the store was restored, or it is damaged."""
+def _continued(reader: LogReader, database: sqlite3.Connection, row: RegistryRow) -> int | None:
+    """Read on; return None if that fails, because the store was restored, or is damaged."""
     try:
-        reader.advance(database, row)
+        return reader.advance(database, row)
     except StoreDamagedError:
         # Rows that do not follow those that were read before may still follow each other.
-        return False
-    return True
+        return None
 
 
 def _is_quiet(file: StoreFile) -> bool:
