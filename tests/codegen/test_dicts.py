@@ -73,6 +73,8 @@ class TestValues:
         assert ("a" in one, one.get("z"), len(one)) == (True, None, 2)
         with pytest.raises(TypeError):
             one["a"] = 2  # type: ignore[index]
+        one.__init__({"evil": 1})  # type: ignore[misc]
+        assert one == {"a": 1, "b": 2}
         with pytest.raises(InvalidValueError, match="expected a text, got 3"):
             FrozenDict({3: 1})  # type: ignore[arg-type]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from opslifecycle.errors import InvalidValueError
 from opslifecycle.values.checks import expected
@@ -23,14 +23,20 @@ class FrozenDict(Mapping[str, V]):
     """
 
     __slots__ = ("_hash", "_items")
+    _hash: int | None
+    _items: dict[str, V]
 
-    def __init__(self, items: Mapping[str, V] | Iterable[tuple[str, V]] = ()) -> None:
+    # Not `__init__`, which could be called again.
+    def __new__(cls, items: Mapping[str, V] | Iterable[tuple[str, V]] = ()) -> Self:
+        """Make a dict of items."""
         found = dict(items)
         for key in found:
             if type(key) is not str:
                 expected("key", "a text", key)
+        self = super().__new__(cls)
         self._items = dict(sorted(found.items(), key=lambda item: item[0]))
-        self._hash: int | None = None
+        self._hash = None
+        return self
 
     def __getitem__(self, key: str) -> V:
         return self._items[key]
