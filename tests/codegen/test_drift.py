@@ -111,7 +111,11 @@ class TestCheck:
     def test_a_summary_changes_the_files_that_show_it_alone(self, turnstile: Path) -> None:
         """Everything else stays, with the digest that stores have."""
         before = {path: path.read_bytes() for path in generated(turnstile)}
-        edit(turnstile / "machine/turnstile.yaml", "summary: Nobody gets through.", "summary: No!")
+        edit(
+            turnstile / "machine/turnstile.yaml",
+            "summary: It lets nothing through.",
+            "summary: No!",
+        )
         assert main(["--project", str(turnstile), "generate"]) == 0
         changed = {path.name for path in generated(turnstile) if path.read_bytes() != before[path]}
         assert changed == {"enums.py", "turnstile.md"}

@@ -85,11 +85,11 @@ def _texts(w: Hall) -> Iterator[str]:
 @contextlib.contextmanager
 def _tended_often() -> Iterator[None]:
     """Have what an interrupt has left undone looked for at once, and not after a second."""
-    before, tending.INTERVAL_SECONDS = tending.INTERVAL_SECONDS, 0.02
+    before, tending.ROUND_SECONDS = tending.ROUND_SECONDS, 0.02
     try:
         yield
     finally:
-        tending.INTERVAL_SECONDS = before
+        tending.ROUND_SECONDS = before
 
 
 def looped(
