@@ -10,6 +10,7 @@ from opslifecycle.clock import Clock, ManualClock
 from opslifecycle.errors import (
     BarrierMemberRolledBackError,
     ChannelClosedError,
+    ClockError,
     CommandInterruptedError,
     CommitInDoubtError,
     CompletionFeedGap,
@@ -119,6 +120,7 @@ __all__ = [
     "Cancelled",
     "ChannelClosedError",
     "Clock",
+    "ClockError",
     "CommandInterruptedError",
     "CommitInDoubtError",
     "Completed",

@@ -5,11 +5,20 @@ from __future__ import annotations
 import time
 import weakref
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, cast
+
+from opslifecycle.errors import ClockError
 
 _HALF_MS_NS = 500_000
 #: How often the phase of two clocks is read, because a thread may be suspended between them.
 _READINGS = 5
+#: The last time of a clock: the end of the year 9999, which is that of `datetime`.
+_END_MS = 253_402_300_799_999
+#: What each function of a clock may return; the functions of the system's clock need no check.
+_RANGES = {"wall_ns": (0, _END_MS * 1_000_000 + 999_999), "monotonic_ns": (-(2**80), 2**80)}
+#: Of a longer integer, an error says the length only.
+_SHOWN_BITS = 256
+_OF_THE_SYSTEM = (time.time_ns, time.monotonic_ns)
 
 
 class Timed(Protocol):
@@ -22,9 +31,16 @@ class Timed(Protocol):
 class Clock:
     """A wall clock and a monotonic clock.
 
+    A class derived from it overrides none of its methods: registries call the functions.
+
     Args:
-        wall_ns: Returns nanoseconds since the Unix epoch; jumps when the system's clock is set.
-        monotonic_ns: Returns nanoseconds since an arbitrary start; never falls.
+        wall_ns: Returns nanoseconds since the Unix epoch, of the years 1970 to 9999, as an `int`;
+            jumps when the system's clock is set.
+        monotonic_ns: Returns nanoseconds since an arbitrary start as an `int`; never falls.
+
+    Raises:
+        ClockError: A function returns something else. Each is called once here; a call of a
+            registry raises this error for a later reading, and changes nothing.
     """
 
     __slots__ = ("_phase_ns", "monotonic_ns", "wall_ns")
@@ -37,6 +53,19 @@ class Clock:
         self.wall_ns = wall_ns
         self.monotonic_ns = monotonic_ns
         self._phase_ns: int | None = None
+
+    def __init_subclass__(cls) -> None:
+        # A registry would not call it: it adds nanoseconds of both clocks.
+        for name in vars(Clock):
+            if name[0] != "_" and name in vars(cls):
+                raise TypeError(
+                    f"{cls.__name__} cannot override {name} of Clock: pass functions to Clock"
+                )
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name in _RANGES and all(value is not each for each in _OF_THE_SYSTEM):
+            value = _checking(name, cast("Callable[[], object]", value))
+        object.__setattr__(self, name, value)
 
     def wall_ms(self) -> int:
         """Return whole milliseconds since the Unix epoch."""
@@ -69,6 +98,35 @@ class Clock:
         return (self.monotonic_ns() + self.phase_ns()) // 1_000_000
 
 
+def _checking(name: str, read: Callable[[], object]) -> Callable[[], int]:
+    """Return a function that returns what another one does, if a registry can count with that."""
+    least, most = _RANGES[name]
+    latest = least
+
+    def checked() -> int:
+        nonlocal latest
+        before = latest
+        try:
+            value = read()
+        except Exception as error:
+            raise ClockError(f"{name} raised {type(error).__name__}: {error}") from error
+        if type(value) is not int or not least <= value <= most:
+            large = type(value) is int and value.bit_length() > _SHOWN_BITS
+            shown = f"one of {value.bit_length()} bits" if large else f"{value!r:.80}"
+            raise ClockError(
+                f"expected {name} to return an int from {least} to {most}, got {shown}"
+            )
+        if name == "monotonic_ns":
+            # What was read before this call began: another thread may read a later time meanwhile.
+            if value < before:
+                raise ClockError(f"monotonic_ns fell from {before} to {value}; it must never fall")
+            latest = value
+        return value
+
+    checked()
+    return checked
+
+
 def _phase_ns(wall_ns: Callable[[], int], monotonic_ns: Callable[[], int]) -> int:
     """Return the phase of two clocks: of several readings, that of the quickest."""
     readings = [(monotonic_ns(), wall_ns(), monotonic_ns()) for _ in range(_READINGS)]
@@ -80,8 +138,6 @@ SYSTEM_CLOCK = Clock()
 
 #: The first time of a manual clock: 2026-01-01T00:00:00Z, in milliseconds since the Unix epoch.
 _MANUAL_START_MS = 1_767_225_600_000
-#: The last time of a manual clock: the end of the year 9999, which is that of `datetime`.
-_MANUAL_END_MS = 253_402_300_799_999
 
 
 class DueWork(Protocol):
@@ -107,9 +163,9 @@ class ManualClock(Clock):
     __slots__ = ("_attached", "_monotonic_ns", "_wall_ns")
 
     def __init__(self, wall_ms: int = _MANUAL_START_MS) -> None:
-        super().__init__(lambda: self._wall_ns, lambda: self._monotonic_ns)
         self._wall_ns = _checked(wall_ms) * 1_000_000
         self._monotonic_ns = 0
+        super().__init__(lambda: self._wall_ns, lambda: self._monotonic_ns)
         self._attached: weakref.WeakSet[DueWork] = weakref.WeakSet()
 
     def attach(self, work: DueWork) -> None:
@@ -184,7 +240,7 @@ def _whole(number: int) -> None:
 
 def _checked(wall_ms: int) -> int:
     _whole(wall_ms)
-    if not 0 <= wall_ms <= _MANUAL_END_MS:
+    if not 0 <= wall_ms <= _END_MS:
         raise ValueError(f"expected a time of the years 1970 to 9999 in ms, got {wall_ms}")
     return wall_ms
 
@@ -220,12 +276,18 @@ class CommandTime:
         Returns:
             The `monotonic_ns()` at which that time is outdated. A busy caller sets the time only
             then, once for each millisecond.
+
+        Raises:
+            ClockError: The clock cannot be read, or leads past the year 9999.
         """
         clock = self.clock
         ticks_ns = clock.monotonic_ns() + self._phase_ns
         offset_ms = (clock.wall_ns() - ticks_ns + _HALF_MS_NS) // 1_000_000
         if offset_ms > self._offset_ms:
             self._offset_ms = offset_ms
-        timed.now_ms = now_ms = ticks_ns // 1_000_000
+        now_ms = ticks_ns // 1_000_000
+        if now_ms + self._offset_ms > _END_MS:
+            raise ClockError("the time of the registry, which never falls, is past the year 9999")
+        timed.now_ms = now_ms
         timed.clock_offset_ms = self._offset_ms
         return (now_ms + 1) * 1_000_000 - self._phase_ns

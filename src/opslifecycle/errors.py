@@ -146,9 +146,6 @@ class RegistryClosedError(OpsLifecycleError):
 
     template = "the registry is closed; open a new one"
 
-    def __init__(self) -> None:
-        super().__init__()
-
 
 class CommandInterruptedError(RegistryClosedError):
     """A use of a registry that closed itself because an exception interrupted a command.
@@ -261,13 +258,23 @@ class EpochChangedError(OpsLifecycleError):
         super().__init__(expected, actual)
 
 
+class ClockError(OpsLifecycleError):
+    """A clock that a registry cannot use: `reason` says why. Nothing was changed or closed."""
+
+    field_names = ("reason",)
+    template = "the clock cannot be used: {reason}"
+    fix = "nothing was changed; pass a clock whose functions return integers of nanoseconds"
+
+    reason: str
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+
+
 class EventLoopBlockedError(OpsLifecycleError, RuntimeError):
     """A call of a blocking `result()` inside a running event loop; use `await` instead."""
 
     template = "result() would block the running event loop: await it instead"
-
-    def __init__(self) -> None:
-        super().__init__()
 
 
 class PersistenceError(OpsLifecycleError):
@@ -335,9 +342,7 @@ class StoreVersionError(OpsLifecycleError):
     """
 
     field_names = ("found", "known")
-    template = (
-        "the store was written by {found}, and this is {known}; use the program that wrote it"
-    )
+    template = "the store was written by {found}, this is {known}; use the program that wrote it"
 
     found: str
     known: str

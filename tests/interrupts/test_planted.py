@@ -141,7 +141,7 @@ def a_lane_that_is_not_made_anew(patch: pytest.MonkeyPatch) -> None:
 
 def a_timer_that_is_not_put_back(patch: pytest.MonkeyPatch) -> None:
     """Its record stays as it is."""
-    patch.setattr(Plan, "put_back_taken", lambda self, at_ms: None)
+    patch.setattr(Plan, "put_back_taken", lambda self: None)
 
 
 def a_reader_that_keeps_what_it_has_read_of_a_look(patch: pytest.MonkeyPatch) -> None:

@@ -146,7 +146,7 @@ class Alarm(Generic[IdT, RecordT]):
                 self._lock.hold(self._note_answers, due, answers)
         except BaseException:
             # The next call asks for these, too: of this thread, or of the clock when it is moved.
-            self._lock.hold(self._plan.put_back_taken, self._time.now_ms())
+            self._lock.hold(self._plan.put_back_taken)
             raise
 
     def _command(self, planned: PlannedTimer[IdT]) -> Command[bool]:

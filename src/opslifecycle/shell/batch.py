@@ -45,14 +45,17 @@ class Batch(Generic[IdT, RecordT]):
         self.moved = False
         self.replies: list[Reply] = []
 
+    def set_time(self) -> None:
+        """Set the time of all commands; raises ClockError if the clock cannot be used."""
+        self._engine.time.set_time(self.staged)
+
     def decide(self, commands: Sequence[Step[object]]) -> None:
         """Decide commands in their order, all at one time of the clock."""
-        self._engine.time.set_time(self.staged)
+        self.set_time()
         self._decide(commands, stops=False)
 
     def decide_together(self, steps: Sequence[Step[object]]) -> OpsLifecycleError | None:
         """Decide the commands of a transaction, up to the first that is rejected; return that."""
-        self._engine.time.set_time(self.staged)
         return self._together(steps)
 
     def _decide(self, commands: Sequence[Step[object]], *, stops: bool) -> None:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Generic
 
 from opslifecycle.clock import SYSTEM_CLOCK
 from opslifecycle.errors import (
+    ClockError,
     CommandInterruptedError,
     InternalError,
     OpsLifecycleError,
@@ -262,7 +263,7 @@ class Committer(Generic[IdT, RecordT]):
             if commit is not None:
                 self._append(commit)
             self._publish(decided, commit)
-        except PersistenceError as error:
+        except (PersistenceError, ClockError) as error:
             self._drop_messages()
             set_results(batch, [error.clone() for _ in batch])
             return []

@@ -108,8 +108,9 @@ class DirectExecutor(Executor):
         if engine.closed is not None:
             return engine.closed()
         authority, effects = engine.authority, engine.effects
+        # Before the section that closes the registry if it fails: a clock may raise.
+        engine.time.set_time(authority)
         try:
-            engine.time.set_time(authority)
             value, changes, _ = command.run(authority)
             for record, given in changes:
                 effects.apply(authority, record, given, command.decide, command.arguments)
@@ -136,6 +137,7 @@ class DirectExecutor(Executor):
         if engine.closed is not None:
             return engine.closed()
         batch = Batch(engine)
+        batch.set_time()
         try:
             rejection = batch.decide_together(transaction.steps)
             if rejection is None:

@@ -152,12 +152,12 @@ class Plan(Generic[IdT]):
             planned.waits = True
             self._push(planned, at_ms)
 
-    def put_back_taken(self, at_ms: int) -> None:
-        """Try every timer again whose command may have been lost in an interrupt."""
+    def put_back_taken(self) -> None:
+        """Try every timer again, at once, whose command may have been lost in an interrupt."""
         for timers in self._by_id.values():
             for planned in timers:
                 if not planned.waits:
-                    self.put_back(planned, at_ms)
+                    self.put_back(planned, planned.due_ms)
 
     def _push(self, planned: PlannedTimer[IdT], at_ms: int) -> None:
         self._number += 1

@@ -60,7 +60,7 @@ THEN = {
     "shell.export": ["tests/test_golden.py"],
     "values.anything": ["tests/codegen/test_placement.py"],
     "values.checks": [],
-    "clock": _TIMERS,
+    "clock": ["tests/test_clock.py", *_TIMERS],
     "values.closed_set": [],
     "values.trusted": [],
     "values.documented": ["tests/test_package.py"],
