@@ -111,8 +111,8 @@ def _checking(name: str, read: Callable[[], object]) -> Callable[[], int]:
         except Exception as error:
             raise ClockError(f"{name} raised {type(error).__name__}: {error}") from error
         if type(value) is not int or not least <= value <= most:
-            large = type(value) is int and value.bit_length() > _SHOWN_BITS
-            shown = f"one of {value.bit_length()} bits" if large else f"{value!r:.80}"
+            large = isinstance(value, int) and value.bit_length() > _SHOWN_BITS
+            shown = f"one of more than {_SHOWN_BITS} bits" if large else f"{value!r:.80}"
             raise ClockError(
                 f"expected {name} to return an int from {least} to {most}, got {shown}"
             )

@@ -13,6 +13,7 @@ from opslifecycle.work.job import Job
 
 from tests.support.builders import result, running, spec
 from tests.support.interrupts.checking import DEADLINE_SECONDS, Helper
+from tests.support.waiting import eventually
 
 
 class Losing(asyncio.SelectorEventLoop):
@@ -143,8 +144,7 @@ def test_running_jobs_keep_their_places_after_a_torn_change() -> None:
 
         async with Supervisor(Registry(), max_running=2) as work:
             started = [await work.start(busy) for _ in range(5)]
-            while running < 2:
-                await asyncio.sleep(0)
+            await eventually(lambda: running >= 2)
             assert work._block is not None
             with pytest.raises(_AlarmError):
                 work._block.jobs._change(_torn)
