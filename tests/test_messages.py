@@ -22,7 +22,7 @@ from tests.support.builders import spec
 
 #: Errors whose message is what a store or a check says; the tables below have those.
 GIVEN = {"OpsLifecycleError", "InvalidValueError", "InvalidSpecError", "PersistenceError",
-         "StoreLostError"}  # fmt: skip
+         "StoreBusyError", "StoreLostError"}  # fmt: skip
 CLASSES = [
     each
     for name, each in inspect.getmembers(errors, inspect.isclass)

@@ -328,11 +328,12 @@ class StoreDamagedError(PersistenceError):
         OpsLifecycleError.__init__(self, path, row, rule)
 
 
-class StoreLostError(PersistenceError):
-    """A store whose file was deleted or replaced while a registry used it.
+class StoreBusyError(PersistenceError):
+    """A store that refuses for a while: another program locks it, or its disk is full."""
 
-    The registry writes nothing more: its commits would be in a file that no other process finds.
-    """
+
+class StoreLostError(PersistenceError):
+    """A store whose file was deleted or replaced in use; the registry writes nothing more."""
 
 
 class StoreVersionError(OpsLifecycleError):

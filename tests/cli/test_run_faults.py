@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import pty
@@ -22,8 +23,11 @@ from typing import Any
 import pytest
 import yaml
 from click.testing import CliRunner
+from opslifecycle.cli.display import LiveTable
 from opslifecycle.cli.running.control_groups import group_of, home_of_groups
+from opslifecycle.cli.running.recorder import Recorder
 from opslifecycle.cli.wait import wait
+from rich.console import Console
 
 from tests.support.command_line import command_line
 from tests.support.processes import alive
@@ -33,6 +37,7 @@ from tests.support.warm import Program, python
 
 CLI = [sys.executable, "-m", "opslifecycle.cli.main"]
 RUN = [*CLI, "run"]
+_LOCKED = "it is locked by another program, which has not released it in time"
 LINUX = sys.platform.startswith("linux")
 _SECONDS_MAX = 60
 
@@ -215,6 +220,99 @@ class TestTheStoreRefuses:
         assert "not recorded: sh -c" in printed
         assert not store.exists()
         assert run("--", "true").returncode == 0
+
+
+class TestTheStoreIsBusyAtTheStart:
+    def test_a_lock_delays_the_start(self, store: Path) -> None:
+        assert run("--", "true").returncode == 0
+        with contextlib.ExitStack() as lock:
+            lock.enter_context(locked(store))
+            with started("--", "touch", "it.out", stdout=subprocess.PIPE) as process:
+                assert process.stdout is not None
+                first = process.stdout.readline()
+                assert not Path("it.out").exists()
+                lock.close()
+                printed, _ = process.communicate(timeout=_SECONDS_MAX)
+        assert first == f"store not writable: {store}: {_LOCKED}; call again; trying again\n"
+        assert printed.startswith("store writable again\nrunning    touch it.out\n")
+        assert (process.returncode, Path("it.out").exists()) == (0, True)
+
+    def test_patience_ends_and_nothing_was_started(self, store: Path) -> None:
+        assert run("--", "true").returncode == 0
+        for words in (("run", "--"), ("map",)):
+            with locked(store):
+                done = python(
+                    *CLI[1:], words[0], "--store-patience", "0.7", *words[1:], "touch", "it.out",
+                    cwd=Path.cwd(), errors_apart=True,
+                )  # fmt: skip
+            assert done.returncode == 3
+            error = (
+                f"error: store not writable: {store}: {_LOCKED}; call again; nothing was started"
+            )
+            assert done.stderr.splitlines()[-1] == error
+        assert not Path("it.out").exists()
+        assert len(statuses()) == 1
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_a_signal_ends_the_wait(self, store: Path, number: signal.Signals) -> None:
+        assert run("--", "true").returncode == 0
+        with (
+            locked(store),
+            started(
+                "--", "touch", "it.out", stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            ) as process,
+        ):
+            assert process.stdout is not None
+            assert process.stdout.readline().startswith("store not writable")
+            process.send_signal(number)
+            # The lock is still held, and the patience lasts for minutes.
+            printed, errors = process.communicate(timeout=_SECONDS_MAX)
+        assert process.returncode == 128 + number
+        assert printed == ""
+        assert errors == "interrupted before the store was open: nothing was started\n"
+        assert len(statuses()) == 1
+
+    @pytest.mark.parametrize(
+        ("prepare", "why"),
+        [
+            (lambda path: path.mkdir(), "it is a folder"),
+            (lambda path: path.write_bytes(b"x" * 4096), "is damaged"),
+            (lambda path: path.touch(), "is damaged"),
+        ],
+    )
+    def test_what_does_not_pass_is_not_waited_for(
+        self, store: Path, prepare: Callable[[Path], None], why: str
+    ) -> None:
+        prepare(store)
+        done = run("--", "true")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert why in done.stderr
+        assert "store not writable" not in done.stderr
+
+    def test_a_full_disk_delays_the_start(self, small_disk: Path) -> None:
+        fill(small_disk)
+        with started(
+            "--store", str(small_disk / "a.db"), "--", "true", stdout=subprocess.PIPE
+        ) as process:
+            assert process.stdout is not None
+            assert "the disk is full" in process.stdout.readline()
+            (small_disk / "fill").unlink()
+            printed, _ = process.communicate(timeout=_SECONDS_MAX)
+        assert process.returncode == 0
+        assert "1 completed" in printed
+
+    def test_a_terminal_shows_it_in_place_of_the_table(self, store: Path) -> None:
+        recorder, written = Recorder(1.0), io.StringIO()
+        display = LiveTable(Console(file=written, force_terminal=True, width=80))
+        recorder.problem = "a.db: it is locked"
+        display.wait(recorder)
+        shown = written.getvalue()
+        display.wait(recorder)
+        assert written.getvalue() == shown
+        assert "store not writable: a.db: it is locked; trying again" in shown
+        display.leave()
+        # The cursor is visible again.
+        assert written.getvalue().endswith("\x1b[?25h\r\x1b[1A\x1b[2K")
 
 
 def fill(folder: Path) -> None:

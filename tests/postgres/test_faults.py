@@ -8,7 +8,14 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 import pytest
-from opslifecycle import CommitInDoubtError, OwnershipLostError, Registry, RegistryOwnedError
+from opslifecycle import (
+    CommitInDoubtError,
+    OwnershipLostError,
+    PersistenceError,
+    Registry,
+    RegistryOwnedError,
+    StoreBusyError,
+)
 
 from tests.support.builders import completed, result, running
 from tests.support.postgres.databases import Database
@@ -129,6 +136,21 @@ class TestConnections:
             all_of_them.server.restart(how)
             host.goes_on()
             assert all_of_them.wrong() == []
+
+
+def test_what_passes_is_told_apart_from_what_does_not() -> None:
+    """A run that begins waits for what passes."""
+    from opslifecycle.stores.postgres.failures import failure_of
+    from opslifecycle.stores.postgres.link import LinkLostError, NotConnectedError, RefusedError
+
+    passing = [RefusedError(state, "") for state in ("53100", "53300", "55P03", "57P03", "40P01")]
+    for refused in passing:
+        assert type(failure_of("a", refused)) is StoreBusyError
+    assert type(failure_of("a", LinkLostError("no answer"))) is StoreBusyError
+    lasting = [RefusedError(state, "") for state in ("25006", "42501", "3F000", "XX000")]
+    for refused in lasting:
+        assert type(failure_of("a", refused)) is PersistenceError
+    assert type(failure_of("a", NotConnectedError("refused"))) is PersistenceError
 
 
 class TestTakeover:

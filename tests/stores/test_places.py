@@ -12,6 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from opslifecycle import (
     PersistenceError,
     Registry,
     SqliteStore,
+    StoreBusyError,
     StoreDamagedError,
     StoreLostError,
 )
@@ -239,6 +241,18 @@ def test_a_full_disk_and_a_foreign_lock_are_named(path: Path) -> None:
         finally:
             database.close()
         completed(registry)
+
+
+def test_the_opening_waits_for_a_lock_as_long_as_it_is_said(path: Path) -> None:
+    with Registry(store=SqliteStore(path)):
+        pass
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
+        with pytest.raises(StoreBusyError, match="it is locked by another program"):
+            Registry(store=SqliteStore(path, lock_timeout=0.05))
+        # By default it would wait for five seconds.
+        assert time.monotonic() - began < 4
 
 
 @pytest.fixture

@@ -38,6 +38,12 @@ _ROWS_BESIDE = 4
 class Display(Protocol):
     """A display of the commands and their statuses."""
 
+    def wait(self, recorder: Recorder) -> None:
+        """Show why the store is not open yet, before the first call of `refresh`."""
+
+    def leave(self) -> None:
+        """Show nothing more, because nothing was started."""
+
     def refresh(self, runner: Runner) -> None:
         """Show the changes since the last call."""
 
@@ -51,6 +57,12 @@ class Entries:
     def __init__(self, output: Output) -> None:
         self._output = output
         self._printed_through = 0
+
+    def wait(self, recorder: Recorder) -> None:
+        """Print nothing: this is no entry."""
+
+    def leave(self) -> None:
+        """Print nothing."""
 
     def refresh(self, runner: Runner) -> None:
         """Print the entries since the last call."""
@@ -72,12 +84,23 @@ class LiveTable:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._live = Live(console=console, auto_refresh=False, transient=True)
+        self._problem: str | None = None
+
+    def wait(self, recorder: Recorder) -> None:
+        """Show the error of the store in place of the table."""
+        if recorder.problem != self._problem:
+            self._problem = recorder.problem
+            self._live.start()
+            self._live.update(_problem(recorder), refresh=True)
+
+    def leave(self) -> None:
+        """Remove what is shown."""
+        self._live.stop()
 
     def refresh(self, runner: Runner) -> None:
         """Redraw the table."""
         runner.events.clear()
-        if not self._live.is_started:
-            self._live.start()
+        self._live.start()
         rows = max(1, self._console.height - _ROWS_BESIDE)
         shown = runner.visible(rows)
         parts: list[RenderableType] = [table(shown, self._console.width)]
@@ -100,6 +123,16 @@ class Lines:
         self._console = console
         self._problem: str | None = None
 
+    def wait(self, recorder: Recorder) -> None:
+        """Print a line for each other error of the store."""
+        if recorder.problem != self._problem:
+            changed = _problem(recorder) if recorder.problem else "store writable again"
+            self._print(str(changed))
+            self._problem = recorder.problem
+
+    def leave(self) -> None:
+        """Print nothing: all lines are there."""
+
     def refresh(self, runner: Runner) -> None:
         """Print one line for each event since the last call."""
         while runner.events:
@@ -114,10 +147,7 @@ class Lines:
             for each in runner.snapshots([job]):
                 measured = shown_seconds(each) or shown_latest(each)
                 self._print(f"{shown_status(each):<10} {name} ({measured})")
-        problem = runner.recorder.problem
-        if problem != self._problem:
-            self._print(str(_problem(runner.recorder)) if problem else "store writable again")
-            self._problem = problem
+        self.wait(runner.recorder)
 
     def finish(self, runner: Runner) -> None:
         """Print the last events, and the outcome of every command."""

@@ -7,6 +7,7 @@ import heapq
 from opslifecycle.cli.operation_table import reason_of
 from opslifecycle.cli.output import Output
 from opslifecycle.cli.running.job import Job
+from opslifecycle.cli.running.recorder import Recorder
 from opslifecycle.cli.running.runner import Runner
 from opslifecycle.cli.text import for_terminal, one_line
 from opslifecycle.inspection.locations import Location
@@ -31,6 +32,16 @@ class Outputs:
         self._keep_order = keep_order
         self._ended: list[tuple[int, Job]] = []
         self._next = 0
+        self._problem: str | None = None
+
+    def wait(self, recorder: Recorder) -> None:
+        """Print the error of the store to standard error, once."""
+        if recorder.problem != self._problem:
+            self._problem = recorder.problem
+            self._tell(f"store not writable: {self._problem}; trying again")
+
+    def leave(self) -> None:
+        """Print nothing: no command has an output."""
 
     def refresh(self, runner: Runner) -> None:
         """Print the outputs of the commands that have ended since the last call."""

@@ -5,16 +5,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+from collections.abc import Callable
 
-from opslifecycle import DEFAULT_MAX_COMPLETED, AsyncRegistry, OperationId, PersistenceError, RunId
+from opslifecycle import (
+    DEFAULT_MAX_COMPLETED,
+    AsyncRegistry,
+    OperationId,
+    OpsLifecycleError,
+    PersistenceError,
+    RunId,
+)
 from opslifecycle.cli.batches.command_file import CommandFile
 from opslifecycle.cli.batches.model import Batch
 from opslifecycle.cli.detaching import Ready
 from opslifecycle.cli.display import Display
 from opslifecycle.cli.failing import complain, reason_of
+from opslifecycle.cli.opening import NotOpenedError, Opening
 from opslifecycle.cli.output import Output
 from opslifecycle.cli.running.execution import RunOptions
-from opslifecycle.cli.running.recorder import NotRecordedError
+from opslifecycle.cli.running.recorder import NotRecordedError, Recorder
 from opslifecycle.cli.running.runner import Runner
 from opslifecycle.cli.running.signals import Signals
 from opslifecycle.cli.stores import told_errors
@@ -73,16 +82,34 @@ class Session:
         attempts = sum(each.retry.attempts for each in self._batch.commands)
         retained = max(DEFAULT_MAX_COMPLETED, attempts)
         store = self._options.store.store(self._name, impatient=True)
-        registry = AsyncRegistry(max_completed=retained, store=store)
+        recorder = Recorder(self._options.patience_seconds)
+        try:
+            registry = await Opening(recorder, self._display).open(store, retained)
+        except (NotOpenedError, NotRecordedError) as error:
+            return await self._left(recorder, error)
+        except OpsLifecycleError:
+            self._display.leave()
+            raise
         try:
             commands = CommandFile(self._options.store.beside, self._name)
             runner = Runner(registry, self._batch, self._options, ready, commands)
             with Signals(runner.interrupt, runner.suspend, runner.resume):
                 status = await self._show_and_run(runner)
-                await self._written(runner)
+                await self._written(lambda: runner.interrupted is not None)
         finally:
             status = await self._closed(registry, status)
         return status
+
+    async def _left(self, recorder: Recorder, error: NotOpenedError | NotRecordedError) -> int:
+        """Say why nothing was started; return the exit status."""
+        self._display.leave()
+        was_interrupted = isinstance(error, NotOpenedError)
+        await self._written(lambda: was_interrupted)
+        if isinstance(error, NotOpenedError):
+            complain("interrupted before the store was open: nothing was started")
+            return 128 + error.number
+        complain(f"error: store not writable: {recorder.problem}; nothing was started")
+        return EXIT_NOT_RECORDED
 
     async def _closed(self, registry: AsyncRegistry, status: int) -> int:
         try:
@@ -144,13 +171,13 @@ class Session:
                     runner.cancel(OperationId(id), reason)
             await asyncio.sleep(_INBOX_SECONDS)
 
-    async def _written(self, runner: Runner) -> None:
+    async def _written(self, is_interrupted: Callable[[], bool]) -> None:
         """Wait until the output is read; after a signal, for a limited time."""
         for each in self._outputs:
             await asyncio.to_thread(each.close, 0.0)
         unread_seconds = 0.0
         while not all(each.is_done for each in self._outputs):
-            if runner.interrupted is not None:
+            if is_interrupted():
                 unread_seconds += _REFRESH_SECONDS
                 if unread_seconds >= _UNREAD_SECONDS:
                     return

@@ -12,7 +12,7 @@ from opslifecycle.stores.sqlite.files import StoreFile, check_path, locate
 from opslifecycle.stores.sqlite.schema import LAYOUT
 from opslifecycle.values import checks
 
-#: How many seconds a statement waits for a lock of another program.
+#: How many seconds a statement waits for a lock of another program, if nothing else is said.
 BUSY_SECONDS = 5.0
 _LOCK_TIMEOUT_MAX = 3600.0
 
@@ -56,11 +56,13 @@ def refuse_own_mount(file: StoreFile, path: Path) -> None:
         raise PersistenceError(str(path), reason)
 
 
-def connect(file: Path, mode: str, *options: str) -> sqlite3.Connection:
+def connect(
+    file: Path, mode: str, *options: str, timeout: float = BUSY_SECONDS
+) -> sqlite3.Connection:
     """Open a file that exists; SQLite creates nothing with these modes."""
     uri = f"{file.as_uri()}?{'&'.join((f'mode={mode}', *options))}"
     return sqlite3.connect(
-        uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        uri, uri=True, timeout=timeout, isolation_level=None, check_same_thread=False
     )
 
 
@@ -89,8 +91,8 @@ class Connection:
             raise failure_of(str(self._path), self._file, error, reading=False) from error
 
 
-def lock_timeout_ms(lock_timeout: float) -> int:
-    """Return the argument of a store in milliseconds.
+def check_lock_timeout(lock_timeout: float) -> float:
+    """Return the argument of a store after a check.
 
     Raises:
         InvalidValueError: It is no number of seconds from 0 to 3600.
@@ -99,4 +101,4 @@ def lock_timeout_ms(lock_timeout: float) -> int:
     if not 0 <= lock_timeout <= _LOCK_TIMEOUT_MAX:
         reason = f"expected 0 to {_LOCK_TIMEOUT_MAX:g} seconds, got {lock_timeout!r}"
         raise InvalidValueError("lock_timeout", reason)
-    return round(lock_timeout * 1000)
+    return lock_timeout

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from pathlib import Path
 
-from opslifecycle.errors import PersistenceError, StoreDamagedError
-from opslifecycle.stores.sqlite.files import lacks_descriptors
+from opslifecycle.errors import PersistenceError, StoreBusyError, StoreDamagedError
+from opslifecycle.stores.sqlite.files import cause_of, lacks_descriptors
 
 #: The errors of bytes that no store has written.
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
@@ -19,6 +20,7 @@ _CONTRADICTIONS = {
     sqlite3.SQLITE_TOOBIG,
     sqlite3.SQLITE_SCHEMA,
 }
+_LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
 _DENIED = {
     sqlite3.SQLITE_READONLY,
     sqlite3.SQLITE_CANTOPEN,
@@ -49,19 +51,27 @@ def failure_of(name: str, file: Path, error: Exception, *, reading: bool) -> Per
         reading: Whether the statement only reads. Then a contradiction, or a text that is no UTF-8,
             is damage as well.
     """
+    if isinstance(error, OSError):
+        return _failure_of_system(name, error)
     code = getattr(error, "sqlite_errorcode", None)
     primary = None if code is None else code & 0xFF
     wrong = is_damage(error) or (reading and (primary is None or primary in _CONTRADICTIONS))
     if wrong:
         return StoreDamagedError(name, 0, str(error))
+    if primary in _LOCKED:
+        cause = "it is locked by another program, which has not released it in time; call again"
+        return StoreBusyError(name, cause)
+    if primary == sqlite3.SQLITE_FULL:
+        return StoreBusyError(name, "the disk is full; free some space, then call again")
     return PersistenceError(name, _cause(file, primary, error))
 
 
+def _failure_of_system(name: str, error: OSError) -> PersistenceError:
+    kind = StoreBusyError if error.errno in (errno.ENOSPC, errno.EDQUOT) else PersistenceError
+    return kind(name, cause_of(error))
+
+
 def _cause(file: Path, primary: int | None, error: Exception) -> str:
-    if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return "it is locked by another program, which has not released it in time; call again"
-    if primary == sqlite3.SQLITE_FULL:
-        return "the disk is full; free some space, then call again"
     if primary == sqlite3.SQLITE_IOERR:
         limit = _file_size_limit()
         return f"the disk has failed: {error}; check it{limit}, then open a new registry"

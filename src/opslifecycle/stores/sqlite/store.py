@@ -30,9 +30,14 @@ from opslifecycle.stores.sqlite import lease
 from opslifecycle.stores.sqlite.archive import ArchiveReader, ArchivingStore, add_archived
 from opslifecycle.stores.sqlite.catalog import check_schema, refuse_other_layouts, registry_row
 from opslifecycle.stores.sqlite.checkpoints import Checkpoints
-from opslifecycle.stores.sqlite.connection import BUSY_SECONDS, connect, existing, lock_timeout_ms
+from opslifecycle.stores.sqlite.connection import (
+    BUSY_SECONDS,
+    check_lock_timeout,
+    connect,
+    existing,
+)
 from opslifecycle.stores.sqlite.failures import failure_of, is_fatal
-from opslifecycle.stores.sqlite.files import StoreFile, cause_of, check_path, locate
+from opslifecycle.stores.sqlite.files import StoreFile, check_path, locate
 from opslifecycle.stores.sqlite.log_index import LogIndex, Writer
 from opslifecycle.stores.sqlite.log_reader import LogReader
 from opslifecycle.stores.sqlite.owner import Owner
@@ -65,8 +70,8 @@ class SqliteStore(ArchivingStore):
         interrupted: How live records end whose process has ended; None as the machine declares.
         restored: Whether the file was restored from a backup, so that the feed begins a new epoch.
             A copy is recognised without it, unless a whole volume was restored.
-        lock_timeout: The number of seconds that a commit waits for a lock of another program.
-            Opening waits five seconds.
+        lock_timeout: The number of seconds that the opening, and each commit, waits for a lock of
+            another program.
     """
 
     def __init__(
@@ -92,7 +97,7 @@ class SqliteStore(ArchivingStore):
         self._registry = registry
         self._durability = durability
         self._restored = restored
-        self._lock_timeout_ms = lock_timeout_ms(lock_timeout)
+        self._lock_timeout = check_lock_timeout(lock_timeout)
         self._file = StoreFile(self._path, None)
         self._database: sqlite3.Connection | None = None
         self._owner: Owner | None = None
@@ -129,19 +134,15 @@ class SqliteStore(ArchivingStore):
         self._file = StoreFile(self._path, None)
         try:
             self._file = self._found_or_made()
-            self._database = connect(self._file.path, "rw")
+            self._database = connect(self._file.path, "rw", timeout=self._lock_timeout)
             self._owner = Owner(self.name, self._file)
             stored = self._take_over(self._database, self._owner)
             self._owner.confirm(self._index.head)
             self._archive = ArchiveReader(self.name, self._file.path, self._owner.number)
-            self._database.execute(f"PRAGMA busy_timeout = {self._lock_timeout_ms}")
             return stored
-        except (sqlite3.Error, UnicodeDecodeError, OverflowError) as error:
+        except (sqlite3.Error, UnicodeDecodeError, OverflowError, OSError) as error:
             self._give_up(clean=False)
             raise failure_of(self.name, self._file.path, error, reading=True) from error
-        except OSError as error:
-            self._give_up(clean=False)
-            raise PersistenceError(self.name, cause_of(error)) from error
         except BaseException:
             self._shorten_lease()
             self._give_up(clean=False)
