@@ -320,9 +320,22 @@ class RegistryAndFile(BothSides):
         elif what == 10 and self.durable:
             call = Call("seal_owner", None)
             self._ask(call, lambda state: interpreter.bulk(state, call))
-            free = (id for id, each in zip(IDS, self.state.records, strict=True) if each is None)
-            for id in itertools.islice(free, 1):
-                self._ask(*self._calls_of(id, 0)[0])
+
+    def teardown(self) -> None:
+        """End as an owner does: sealed, then retired, with a refusal after each."""
+        try:
+            if hasattr(self, "last"):
+                self._retire()
+        finally:
+            super().teardown()
+
+    def _retire(self) -> None:
+        unused = (id for id, each in zip(IDS, self.state.records, strict=True) if each is None)
+        call, registration = Call("seal_owner", None), self._calls_of(next(unused, IDS[0]), 0)[0]
+        self._ask(call, lambda state: self.scenario.interpreter.bulk(state, call))
+        self._ask(*registration)
+        self._end_all("retire_owner")
+        self._ask(*registration)
 
     def _end_all(self, method: str) -> None:
         interpreter = self.scenario.interpreter
