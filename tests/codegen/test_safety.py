@@ -17,6 +17,7 @@ from opslifecycle_codegen.cli.main import main
 
 from tests.support.codegen.projects import edit, project
 from tests.support.scale import whole_or
+from tests.support.warm import python
 
 TURNSTILE = Path(__file__).with_name("turnstile.yaml")
 
@@ -262,8 +263,8 @@ def test_a_run_that_is_killed_leaves_the_old_files_or_is_finished_by_the_next(
 ) -> None:
     edit(gates / "machine/turnstile.yaml", "through for each coin", "in for each coin")
     before = contents(gates)
-    command = [sys.executable, "-c", KILLED, owner, function, str(calls), str(gates)]
-    assert subprocess.run(command, check=False).returncode == 9
+    killed = python("-c", KILLED, owner, function, str(calls), str(gates), cwd=gates)
+    assert killed.returncode == 9
     after = contents(gates)
     assert ({name: after[name] for name in before} == before) is old
     assert after.keys() - before.keys()

@@ -40,6 +40,7 @@ def entered() -> set[CodeType]:
     return found
 
 
+@pytest.mark.nightly
 @pytest.mark.filterwarnings("ignore")
 def test_every_public_call_is_interrupted_or_left_out(entered: set[CodeType]) -> None:
     calls = public_calls()
@@ -49,6 +50,7 @@ def test_every_public_call_is_interrupted_or_left_out(entered: set[CodeType]) ->
     assert left == [], left
 
 
+@pytest.mark.nightly
 @pytest.mark.filterwarnings("ignore")
 def test_what_is_left_out_is_a_call_that_is_not_interrupted(entered: set[CodeType]) -> None:
     missing = [name for name, code in public_calls().items() if code not in entered]

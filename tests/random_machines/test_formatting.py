@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from itertools import count
+from collections.abc import Iterator
+from itertools import count, product
+from pathlib import Path
 
 import pytest
 
 from tests.support.random_machines.building import Tree
 from tests.support.random_machines.compiling import Refused, compiled
 from tests.support.random_machines.features import build
-from tests.support.random_machines.linting import lint
+from tests.support.random_machines.linting import Linted, lint
 from tests.support.random_machines.parcels import parcel
 from tests.support.scale import whole_or
 
@@ -17,6 +19,14 @@ from tests.support.scale import whole_or
 FIRST = 1_000
 #: How many have names of the greatest length, and how many have none.
 ACCEPTED = {True: whole_or(4, 2), False: whole_or(3, 1)}
+
+
+@pytest.fixture
+def linted(tmp_path: Path) -> Iterator[Linted]:
+    """What a test adds to it is linted when the test has ended."""
+    linted = Linted(tmp_path)
+    yield linted
+    linted.lint()
 
 
 def test_generated_code_is_final() -> None:
@@ -36,29 +46,34 @@ def test_generated_code_is_final() -> None:
 
 
 @pytest.mark.parametrize("type", ["Amount | None", "Amount", "timedelta | None", "Size | None"])
-@pytest.mark.parametrize("length", [32, 40, 46, 48])
 def test_a_default_behind_a_long_name_is_printed_as_a_formatter_does(
-    type: str, length: int
+    type: str, linted: Linted
 ) -> None:
     defaults = {"Amount": "-9.99", "timedelta": "timedelta(hours=1)", "Size": "large"}
-    tree, actions = parcel("actions")
-    tree["types"] = {
-        "Amount": {"summary": "Paid.", "type": "Decimal", "digits": 9, "places": 2, "minimum": -99}
-    }
-    tree["enums"] = {"Size": {"summary": "It.", "members": {"large": {"summary": "So."}}}}
     default = defaults[type.partition(" ")[0]]
-    actions["lose"]["params"] = {"n" * length: {"type": type, "default": default}}
-    tree["recovery"].pop("do")
-    with compiled(tree) as found:
-        assert not isinstance(found, Refused)
-        lint(found)
+    for length in (32, 40, 46, 48):
+        tree, actions = parcel("actions")
+        tree["types"] = {
+            "Amount": {
+                "summary": "Paid.", "type": "Decimal", "digits": 9, "places": 2, "minimum": -99,
+            }
+        }  # fmt: skip
+        tree["enums"] = {"Size": {"summary": "It.", "members": {"large": {"summary": "So."}}}}
+        actions["lose"]["params"] = {"n" * length: {"type": type, "default": default}}
+        tree["recovery"].pop("do")
+        linted.add(tree)
 
 
 @pytest.mark.parametrize("element", ["Size", "Set", "Weight", "Word", "Dict", "Words"])
-@pytest.mark.parametrize("length", [20, 34, 48])
 def test_collections_of_long_names_are_printed_as_a_formatter_does(
-    element: str, length: int
+    element: str, linted: Linted
 ) -> None:
+    for length in (20, 34, 48):
+        linted.add(of_many(element, length))
+
+
+def of_many(element: str, length: int) -> Tree:
+    """A machine with collections whose names have a length."""
     tree, actions = parcel("actions")
     name, many = element + "q" * (length - len(element)), "Many" + "q" * (length - 4)
     declared: Tree = {
@@ -85,14 +100,16 @@ def test_collections_of_long_names_are_printed_as_a_formatter_does(
     actions["lose"]["params"] = {"p" * length: f"{many} | None"}
     actions["lose"]["update"] = {f"parcel.{field}": "p" * length}
     tree["recovery"].pop("do")
-    with compiled(tree) as found:
-        assert not isinstance(found, Refused)
-        lint(found)
+    return tree
 
 
-@pytest.mark.parametrize("length", range(20, 49, 4))
-@pytest.mark.parametrize("type", ["int", "int | None"])
-def test_a_key_of_any_length_is_printed_as_a_formatter_does(length: int, type: str) -> None:
+def test_a_key_of_any_length_is_printed_as_a_formatter_does(linted: Linted) -> None:
+    for length, type in product(range(20, 49, 4), ("int", "int | None")):
+        linted.add(of_key(length, type))
+
+
+def of_key(length: int, type: str) -> Tree:
+    """A machine with a unique key whose name has a length."""
     tree, fields = parcel("fields")
     fields["customer"] = {"type": type, "initial": "customer"}
     tree["create"]["params"]["customer"] = type
@@ -103,18 +120,14 @@ def test_a_key_of_any_length_is_printed_as_a_formatter_does(length: int, type: s
     }  # fmt: skip
     key = {"summary": "K.", "fields": ["customer"], "error": {"held": {"holder": "existing"}}}
     tree["unique"] = {"k" * length: key}
-    with compiled(tree) as found:
-        assert not isinstance(found, Refused)
-        lint(found)
+    return tree
 
 
-@pytest.mark.parametrize("length", range(20, 49, 4))
-def test_a_value_without_fields_is_printed_as_a_formatter_does(length: int) -> None:
-    tree, fields = parcel("fields")
-    variant = "V" + "q" * (length - 1)
-    variants = {variant: {"summary": "V."}, "Other": {"summary": "O."}}
-    tree["values"] = {"Union": {"summary": "U.", "tag": "kind", "variants": variants}}
-    fields["a_field_of_this_length"] = {"type": "Union", "initial": f"{variant}()"}
-    with compiled(tree) as found:
-        assert not isinstance(found, Refused)
-        lint(found)
+def test_a_value_without_fields_is_printed_as_a_formatter_does(linted: Linted) -> None:
+    for length in range(20, 49, 4):
+        tree, fields = parcel("fields")
+        variant = "V" + "q" * (length - 1)
+        variants = {variant: {"summary": "V."}, "Other": {"summary": "O."}}
+        tree["values"] = {"Union": {"summary": "U.", "tag": "kind", "variants": variants}}
+        fields["a_field_of_this_length"] = {"type": "Union", "initial": f"{variant}()"}
+        linted.add(tree)

@@ -137,12 +137,12 @@ def _divisors_of_erase_are_not_checked(patch: Patch) -> None:
     patch.setattr(ranges._Finder, "_checked", without)
 
 
-#: What is planted, what a machine has that could show it, a kind of fault that must be found, and
-#: the machine that showed it last, which is tried first.
 def _create_replaces_a_record(patch: Patch) -> None:
     patch.setattr(Commands, "_require_new_id", lambda self, declared, scope: None)
 
 
+#: What is planted, what a machine has that could show it, a kind of fault that must be found, and
+#: the machine that showed it last, which is tried first.
 PLANTED: list[tuple[Callable[[Patch], None], str, set[str], int]] = [
     (_a_guard_weakens_the_status_test, "", {"an illegal transition", "a generated test fails"}, 6),
     (_the_status_test_is_not_printed, "", {"a generated test fails"}, 13),
@@ -171,9 +171,25 @@ PLANTED: list[tuple[Callable[[Patch], None], str, set[str], int]] = [
 ]
 
 
+#: They take the longest to find.
+AT_NIGHT = {
+    _a_status_does_not_begin_anew,
+    _an_action_plans_no_timers,
+    _a_finished_record_is_not_restored,
+    _divisors_of_erase_are_not_checked,
+}
+
+
 @pytest.mark.parametrize(
     ("plant", "feature", "kinds", "first"),
-    [pytest.param(*each, id=each[0].__name__.strip("_")) for each in PLANTED],
+    [
+        pytest.param(
+            *each,
+            id=each[0].__name__.strip("_"),
+            marks=[pytest.mark.nightly] * (each[0] in AT_NIGHT),
+        )
+        for each in PLANTED
+    ],
 )
 def test_a_planted_fault_is_found(
     plant: Callable[[Patch], None], feature: str, kinds: set[str], first: int

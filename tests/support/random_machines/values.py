@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from types import ModuleType
@@ -27,6 +27,8 @@ _TIMES = [datetime(2026, 1, 31, tzinfo=UTC), datetime.max.replace(tzinfo=UTC),
           datetime.min.replace(tzinfo=UTC)]  # fmt: skip
 _DURATIONS = [timedelta(microseconds=7), timedelta(days=-400), datetime.max - datetime.min]
 
+Parameters = Mapping[str, inspect.Parameter]
+
 
 class Values:
     """The values of one machine."""
@@ -35,6 +37,7 @@ class Values:
         self._registry = getattr(package, public_names(program.machine).registry)
         self._symbols = program.symbols
         self._package = package
+        self._signatures: dict[str, Parameters] = {}
         #: The parameters of methods, in the order in which the machine declares them.
         self._names: dict[str, list[str]] = {
             str(method): list(map(str, words))
@@ -60,13 +63,12 @@ class Values:
 
     def defaults(self, method: str) -> dict[str, Any]:
         """The values of what a call of a method may leave out."""
-        signature = inspect.signature(getattr(self._registry, method))
-        found = {name: each.default for name, each in signature.parameters.items()}
+        found = {name: each.default for name, each in self._signature(method).items()}
         return {name: each for name, each in found.items() if each is not inspect.Parameter.empty}
 
     def call(self, registry: Any, method: str, arguments: Sequence[Any]) -> Any:
         """Call a method with arguments in the order of the machine, leaving out what is default."""
-        signature = inspect.signature(getattr(self._registry, method)).parameters
+        signature = self._signature(method)
         names = self._names.get(method) or [""] * len(arguments)
         by_name = {n for n, each in signature.items() if each.kind is each.KEYWORD_ONLY}
         pairs = list(zip(names, arguments, strict=True))
@@ -81,6 +83,13 @@ class Values:
             # What a call may leave out at its end has the same effect if it is passed.
             given.pop()
         return getattr(registry, method)(*given, **keywords)
+
+    def _signature(self, method: str) -> Parameters:
+        found = self._signatures.get(method)
+        if found is None:
+            found = inspect.signature(getattr(self._registry, method)).parameters
+            self._signatures[method] = found
+        return found
 
     # From real to plain -------------------------------------------------------------------------
 
