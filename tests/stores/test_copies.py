@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 from opslifecycle import (
     EpochChangedError,
     PersistenceError,
@@ -18,6 +19,8 @@ from opslifecycle import (
     SqliteStore,
     StoreDamagedError,
 )
+from opslifecycle.stores.base import Commit, StoreContents
+from opslifecycle.stores.migration import migrated
 from opslifecycle.stores.sqlite.admin import mark_restored
 from opslifecycle.stores.sqlite.files import StoreFile
 from opslifecycle.stores.sqlite.reader import StoreReader
@@ -26,6 +29,10 @@ from opslifecycle.operations.storage import CODEC
 from tests.support.builders import completed, running
 from tests.support.owners import needs, owning, query
 
+#: A version of the machine whose migration changes nothing.
+_NEXT = evolve(
+    CODEC.schema, version=2, digest="next", migrate=lambda _, stored: migrated(stored, None, None)
+)
 #: Prints what an owner and a reader find at each path.
 LOOK = """
 import pathlib, sys
@@ -257,3 +264,18 @@ def test_a_reader_looks_at_the_mounts_once_for_each_file(
     shutil.copy(path.with_name("old.db"), path)
     assert len(reader.all()) == 1
     assert looks == [path, path]
+
+
+def test_a_registry_without_a_commit_opens_in_a_new_epoch_and_version(path: Path) -> None:
+    """Its process was killed between the opening and the first commit."""
+    for schema, restored in ((CODEC.schema, True), (_NEXT, False)):
+        first = SqliteStore(path, registry=schema.digest)
+        first.open(evolve(schema, version=1))
+        first.close()
+        again = SqliteStore(path, registry=schema.digest, restored=restored)
+        assert again.open(schema) == StoreContents({}, {}, None)
+        again.append(Commit((("a", None, "{}"),), (), 0, "{}"))
+        again.close()
+        last = SqliteStore(path, registry=schema.digest)
+        assert last.open(schema) == StoreContents({"a": "{}"}, {}, "{}")
+        last.close()

@@ -54,6 +54,9 @@ def append_rows(
     Raises:
         OwnershipLostError: Another process has taken over the registry; nothing was appended.
     """
+    if not values:
+        # A registry whose process ended before its first commit has nothing to be written anew.
+        return
     if len(values) > _VALUES_MAX:
         if not database.in_transaction:
             with Transaction(database):
