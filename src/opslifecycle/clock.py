@@ -108,6 +108,9 @@ def _checking(name: str, read: Callable[[], object]) -> Callable[[], int]:
         before = latest
         try:
             value = read()
+        except (MemoryError, RecursionError):
+            # The function may be as good as before.
+            raise
         except Exception as error:
             raise ClockError(f"{name} raised {type(error).__name__}: {error}") from error
         if type(value) is not int or not least <= value <= most:

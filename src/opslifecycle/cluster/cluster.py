@@ -301,8 +301,9 @@ class Cluster(Generic[RegistryT]):
         try:
             self._loop.call_soon_threadsafe(call, *arguments)
         except RuntimeError:
-            # The loop is closed, and so is everything here.
-            return
+            # A closed loop has nothing here that is open.
+            if not self._loop.is_closed():
+                raise
 
     def _send(self, name: str, number: int, text: str, waiting: Waiting) -> None:
         worker = self._the_worker

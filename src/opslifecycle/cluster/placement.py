@@ -220,6 +220,8 @@ def _on_sigterm(call: Callable[[], None]) -> Iterator[None]:
     loop = asyncio.get_running_loop()
     try:
         loop.add_signal_handler(signal.SIGTERM, call)
+    except RecursionError:
+        raise
     except (RuntimeError, ValueError, NotImplementedError):
         # Another thread than the main one, or a platform without signals in event loops: a program
         # cancels the call there, as the documentation of `Cluster.run` says.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from http import HTTPStatus
 
 from anyio import to_thread
@@ -23,7 +22,7 @@ from opslifecycle.serve.parameters import MOMENT_MAX, Parameters
 from opslifecycle.serve.problems import ProblemError, json_response
 from opslifecycle.serve.source import Source
 from opslifecycle.stores.reading import StoredRegistry
-from opslifecycle.values.plain import Data
+from opslifecycle.values.plain import Data, json_of
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -155,8 +154,8 @@ def _reason(body: bytes, content_type: str | None) -> str:
         detail = 'expected the type application/json, for instance {"reason": "too late"}'
         raise ProblemError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, detail)
     try:
-        data = json.loads(body)
-    except (ValueError, RecursionError) as error:
+        data = json_of(body)
+    except ValueError as error:
         raise ProblemError(HTTPStatus.BAD_REQUEST, f"the body is no JSON: {error}") from None
     if type(data) is not dict or set(data) - {"reason"}:
         raise ProblemError(HTTPStatus.BAD_REQUEST, 'expected an object with the key "reason"')

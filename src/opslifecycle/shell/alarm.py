@@ -88,6 +88,8 @@ class Alarm(Generic[IdT, RecordT]):
             thread = threading.Thread(target=self._work, name="opslifecycle-timers", daemon=True)
             try:
                 thread.start()
+            except RecursionError:
+                raise
             except RuntimeError as error:
                 # The command is accepted, and the next one that plans a timer tries again.
                 _log.error("no_thread", "no thread for the timers of a registry: %s", error)

@@ -8,14 +8,11 @@ from collections.abc import Iterator, Sequence
 
 from opslifecycle.errors import InvalidValueError, StoreDamagedError, StoreVersionError
 from opslifecycle.stores.base import RecordWrite, SchemaVersion, Store, StoreContents, commit_of
+from opslifecycle.stores.reading import UNREADABLE
 from opslifecycle.values.plain import Data, text_of
 
 _FORMAT = 2
 _WHERE = "the capture"
-#: The errors of decoding data that no registry has written.
-_UNREADABLE = (
-    ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError
-)  # fmt: skip
 
 
 def encode(
@@ -101,7 +98,7 @@ def reporting_damage(store: Store | None) -> Iterator[None]:
     """Raise StoreDamagedError for an exception that only contents of no registry can cause."""
     try:
         yield
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         where = _WHERE if store is None else store.name
         raise StoreDamagedError(where, 0, str(error)) from error
 

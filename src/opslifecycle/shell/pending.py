@@ -48,6 +48,8 @@ class ThreadWaiter(Generic[T]):
             self._answer = answer
         try:
             self._gate.release()
+        except RecursionError:
+            raise
         except RuntimeError:
             # An earlier call has released it.
             pass

@@ -349,6 +349,8 @@ class MemoryStore(Store):
         """See `Store.close`."""
         try:
             self._ownership.release()
+        except RecursionError:
+            raise
         except RuntimeError:
             # No registry owns the store.
             pass

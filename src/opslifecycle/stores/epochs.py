@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 from opslifecycle.errors import StoreDamagedError
 from opslifecycle.stores.base import StoreContents
 from opslifecycle.values.identifiers import new_uuid
-from opslifecycle.values.plain import text_of
+from opslifecycle.values.plain import json_of, text_of
 
 
 def in_new_epoch(stored: StoreContents, where: str, head: int) -> StoreContents:
@@ -23,7 +21,7 @@ def in_new_epoch(stored: StoreContents, where: str, head: int) -> StoreContents:
     """
     try:
         return StoreContents(stored.records, stored.rows, with_new_epoch(stored.state))
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         rule = f"the registry's state is no JSON: {error}"
         raise StoreDamagedError(where, head, rule) from None
 
@@ -32,10 +30,9 @@ def with_new_epoch(state: str | None) -> str | None:
     """Return the state of a registry with a new epoch, if it has a feed.
 
     Raises:
-        ValueError: The state is no JSON.
-        RecursionError: The state is nested too deeply.
+        ValueError: The state is no JSON, or nested too deeply.
     """
-    data = None if state is None else json.loads(state)
+    data = None if state is None else json_of(state)
     if not isinstance(data, dict) or "epoch_id" not in data:
         return state
     return text_of({**data, "epoch_id": new_uuid()})

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 
 from opslifecycle.errors import StoreVersionError
 from opslifecycle.stores.base import StoreContents, is_outbox_key
-from opslifecycle.values.plain import Data, Json, text_of
+from opslifecycle.values.plain import Data, Json, json_of, text_of
 
 Edit = Callable[[Data], None]
 
@@ -36,7 +35,7 @@ def migrated(
         if edit is None:
             return text
         if (text, edit) not in known:
-            data = json.loads(text)
+            data = json_of(text)
             edit(data)
             known[text, edit] = text_of(data)
         return known[text, edit]

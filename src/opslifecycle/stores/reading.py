@@ -15,10 +15,9 @@ T = TypeVar("T")
 #: How many decoded texts are cached beyond twice the number of stored records.
 _SPARE_TEXTS = 4096
 
-#: The errors of decoding a text that no store of this machine has written.
-UNREADABLE = (
-    ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError
-)  # fmt: skip
+#: The errors of decoding a text that no store of this machine has written. Others interrupt the
+#: decoding: what a signal handler raises, or a lack of memory or stack.
+UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
 
 #: The decoded texts, by id: the text, the function that decoded it, and its result.
 Known: TypeAlias = dict[str, tuple[str, object, Any]]

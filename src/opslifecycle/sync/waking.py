@@ -79,6 +79,8 @@ class Gate:
         if self.is_open:
             try:
                 self._lock.release()
+            except RecursionError:
+                raise
             except RuntimeError:
                 # It is free.
                 pass

@@ -9,14 +9,24 @@ from __future__ import annotations
 import json
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import attrs
 from opslifecycle.errors import InvalidValueError
 from opslifecycle.locks import hold, owned_lock
 from opslifecycle.values.leaves import add_leaves, ignoring_type
-from opslifecycle.values.plain import MISSING, UNKNOWN_HERE, Data, Json, error_text, text_of
+from opslifecycle.values.plain import (
+    DEPTH_MAX,
+    MISSING,
+    UNKNOWN_HERE,
+    Data,
+    Json,
+    error_text,
+    is_deeper,
+    text_of,
+)
+from opslifecycle.values.resolving import Resolved, resolved
 
 if TYPE_CHECKING:
     from cattrs import Converter
@@ -45,7 +55,7 @@ class _Foreign:
 _unions: list[_Union] = []
 _foreign: dict[type, _Foreign] = {}
 _left_out: dict[type, frozenset[str]] = {}
-_converter: Converter | None = None
+_converter: Resolved | None = None
 _lock = owned_lock()
 
 
@@ -87,7 +97,7 @@ def unstructure(value: object) -> Json:
     A class that is neither generated nor an attrs class, a dataclass or an enum needs
     `register_type`; without it, its values are returned as they are.
     """
-    return _the_converter().unstructure(value)
+    return _converter_for(value.__class__).unstructure(value)
 
 
 @overload
@@ -110,12 +120,9 @@ def structure(data: object, type: Any) -> Any:
     if data.__class__ is type and type in _EXACT:
         return data
     try:
-        return _the_converter().structure(data, type)
+        return _converter_for(type).structure(data, type)
     except Exception as error:
-        mistake = _first_mistake(error, "")
-        if mistake is None:
-            raise
-        raise mistake from None
+        raise _cause_of(error, data) from None
 
 
 #: Types whose values are the data itself; a float has to be finite besides.
@@ -157,10 +164,13 @@ def check_storable(field: str, value: object, kind: object) -> None:
     """
     try:
         data = unstructure(value)
-        _check_depth(data, _DEPTH_MAX)
+        if is_deeper(data, _DEPTH_MAX):
+            raise ValueError(f"it is nested deeper than {_DEPTH_MAX} levels")
         text = text_of(data)
         text.encode()
         structure(json.loads(text), kind)
+    except MemoryError:
+        raise
     except Exception as error:
         # The conversions of a program may raise any exception; each is about this value.
         said = error_text(error) or error_text(error, repr)
@@ -170,30 +180,21 @@ def check_storable(field: str, value: object, kind: object) -> None:
         raise InvalidValueError(field, reason) from error
 
 
-#: How deep the data of a class of the program may be nested. The limit is far below the depth at
-#: which `json.loads` exhausts the stack, because a later reader may call it with less stack left.
+#: How deep the data of a class of the program may be nested: half as deep as stored data, in which
+#: it is a part. A later reader may have less stack left for `json.loads`.
 _DEPTH_MAX = 100
 
 
-def _check_depth(data: Json, depth: int) -> None:
-    if not depth:
-        raise ValueError(f"it is nested deeper than {_DEPTH_MAX} levels")
-    if isinstance(data, dict):
-        data = data.values()
-    elif not isinstance(data, list | tuple):
-        return
-    for each in data:
-        _check_depth(each, depth - 1)
+def _converter_for(kind: object) -> Converter:
+    found = _converter
+    if found is None or kind not in found.kinds:
+        found = hold(_lock, _resolve, kind)
+    return found.converter
 
 
-def _the_converter() -> Converter:
-    converter = _converter
-    return hold(_lock, _rebuild) if converter is None else converter
-
-
-def _rebuild() -> Converter:
+def _resolve(kind: object) -> Resolved:
     global _converter
-    converter = _converter = _build()
+    converter = _converter = resolved(_converter, _build, kind)
     return converter
 
 
@@ -293,30 +294,51 @@ class _Variant:
         try:
             return self._from_dict({**outer, self._flat: inner}, self._variant)
         except Exception as error:
-            mistake = _first_mistake(error, "")
-            if mistake is None:
-                raise
-            field = mistake.field.removeprefix(f"{self._flat}.")
-            raise InvalidValueError(field, mistake.reason) from None
+            cause = _cause_of(error, data)
+            if not isinstance(cause, InvalidValueError):
+                raise cause from None
+            field = cause.field.removeprefix(f"{self._flat}.")
+            raise InvalidValueError(field, cause.reason) from None
 
 
-def _first_mistake(error: BaseException, path: str) -> InvalidValueError | None:
-    """Return the first error about the data in an exception of cattrs, with its path, or None."""
-    from cattrs import BaseValidationError, ForbiddenExtraKeysError
+def _cause_of(error: Exception, data: Json) -> Exception:
+    """Return what to raise for an exception of cattrs.
+
+    cattrs collects every exception, also those that have interrupted it: of a signal handler, or
+    for a lack of memory or stack. One of those is returned as it is, because nothing is known of
+    the data. Otherwise it is the first mistake in the data, with its path.
+    """
+    first: InvalidValueError | None = None
+    for path, each in _collected(error, ""):
+        mistake = _mistake(path, each, data)
+        if mistake is None:
+            return each
+        first = first or mistake
+    return first or error
+
+
+def _collected(error: Exception, path: str) -> Iterator[tuple[str, Exception]]:
+    """Yield the exceptions that one of cattrs contains, with their paths."""
+    from cattrs import BaseValidationError
     from cattrs.errors import AttributeValidationNote, IterableValidationNote
 
-    if isinstance(error, BaseValidationError):
-        for inner in error.exceptions:
-            step = path
-            for note in getattr(inner, "__notes__", ()):
-                if isinstance(note, AttributeValidationNote):
-                    step = f"{path}.{note.name}" if path else note.name
-                elif isinstance(note, IterableValidationNote):
-                    step = f"{path}[{note.index}]"
-            mistake = _first_mistake(inner, step)
-            if mistake is not None:
-                return mistake
-        return None
+    if not isinstance(error, BaseValidationError):
+        yield path, error
+        return
+    for inner in error.exceptions:
+        step = path
+        for note in getattr(inner, "__notes__", ()):
+            if isinstance(note, AttributeValidationNote):
+                step = f"{path}.{note.name}" if path else note.name
+            elif isinstance(note, IterableValidationNote):
+                step = f"{path}[{note.index}]"
+        yield from _collected(inner, step)
+
+
+def _mistake(path: str, error: Exception, data: Json) -> InvalidValueError | None:
+    """Return an exception as a mistake in the data; None if it is about something else."""
+    from cattrs import ForbiddenExtraKeysError
+
     if isinstance(error, InvalidValueError):
         # A value's own check names its field; a constructor of an identifier names its class.
         inner_field = "" if error.field[:1].isupper() else error.field
@@ -328,6 +350,7 @@ def _first_mistake(error: BaseException, path: str) -> InvalidValueError | None:
         return InvalidValueError(field, UNKNOWN_HERE)
     if isinstance(error, KeyError):
         return InvalidValueError(path, MISSING)
-    if isinstance(error, TypeError | AttributeError | ValueError | OverflowError | RecursionError):
+    is_deep = isinstance(error, RecursionError) and is_deeper(data, DEPTH_MAX)
+    if is_deep or isinstance(error, TypeError | AttributeError | ValueError | OverflowError):
         return InvalidValueError(path or "value", f"has the wrong shape: {error}")
     return None

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import Generic, Self, TypeVar
 
 import attrs
 from opslifecycle.errors import InvalidValueError
 from opslifecycle.values.checks import shown
-from opslifecycle.values.plain import Json, text_of
+from opslifecycle.values.plain import Json, json_of, text_of
 
 T = TypeVar("T")
 
@@ -51,9 +50,9 @@ class PageCursor:
 
         try:
             padded = text.encode() + b"=" * (-len(text) % 4)
-            data = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+            data = json_of(base64.b64decode(padded, altchars=b"-_", validate=True))
             order, descending, *values = data
-        except (AttributeError, TypeError, ValueError, RecursionError):
+        except (AttributeError, TypeError, ValueError):
             raise _unreadable(text) from None
         known = all(type(value) in _VALUES for value in values)
         if type(data) is not list or type(order) is not str or not (values and known):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from json.encoder import encode_basestring
 from typing import Any, TypeAlias
@@ -101,6 +102,47 @@ def optional_str_from(data: object, max_length: int | None, pattern: str) -> str
     return None if data is None else str_from(data, max_length, pattern)
 
 
+#: How deep stored data may be nested. No registry writes data that is nested half as deep, and
+#: `json.loads` needs so little of the stack for it that more is damage, and not a full stack.
+DEPTH_MAX = 200
+_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]')
+
+
+def json_of(text: str | bytes) -> Json:
+    """Return what a JSON text contains.
+
+    Raises:
+        ValueError: The text is no JSON, or nested deeper than DEPTH_MAX levels.
+        RecursionError: The stack has no room left, whatever the text.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        if not _is_deep(text if isinstance(text, str) else text.decode("latin-1")):
+            raise
+        raise ValueError(f"it is nested deeper than {DEPTH_MAX} levels") from None
+
+
+def _is_deep(text: str) -> bool:
+    depth = 0
+    for each in _BRACKETS.finditer(text):
+        depth += (each[0] in "[{") - (each[0] in "]}")
+        if depth > DEPTH_MAX:
+            return True
+    return False
+
+
+def is_deeper(data: Json, levels: int) -> bool:
+    """Return whether data is nested deeper than some levels; it may contain itself."""
+    if not levels:
+        return True
+    if isinstance(data, dict):
+        data = data.values()
+    elif not isinstance(data, list | tuple):
+        return False
+    return any(is_deeper(each, levels - 1) for each in data)
+
+
 def data_of(text: str, known: frozenset[str] | None = None) -> Data:
     """Return the JSON object that a text contains, after a check of its keys.
 
@@ -112,8 +154,8 @@ def data_of(text: str, known: frozenset[str] | None = None) -> Data:
         InvalidValueError: The text is no JSON, no object, or has a key that is not in `known`.
     """
     try:
-        data = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        data = json_of(text)
+    except ValueError as error:
         raise InvalidValueError("value", f"expected JSON, got {text!r:.80}: {error}") from None
     if not isinstance(data, dict):
         raise InvalidValueError("value", f"expected an object, got {type(data).__name__}")

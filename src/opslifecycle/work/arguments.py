@@ -28,10 +28,8 @@ def check_event_loop() -> None:
     Raises:
         NoEventLoopError: None does; another library's may.
     """
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        raise NoEventLoopError from None
+    if asyncio._get_running_loop() is None:
+        raise NoEventLoopError
 
 
 def check_start(key: object, on_interrupt: object, priority: object, retry: object) -> None:

@@ -9,6 +9,7 @@ from typing import TypeAlias
 import attrs
 from opslifecycle import InvalidValueError, SessionId
 from opslifecycle.values.identifiers import AnyIdentifier
+from opslifecycle.values.plain import json_of
 from opslifecycle.work.job import Function, Process
 from opslifecycle.work.retry import Retry
 
@@ -52,7 +53,7 @@ class StoredCall:
     def parse(text: str) -> StoredCall | None:
         """Return the call of a stored text; None if another program has written it."""
         try:
-            data = json.loads(text)
+            data = json_of(text)
             if not isinstance(data, dict) or data.pop("format", None) != _FORMAT:
                 return None
             call = StoredCall(**{**data, "arguments": tuple(data["arguments"])})

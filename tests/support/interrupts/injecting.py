@@ -25,6 +25,9 @@ OURS = [
     str(Path(__file__).parents[3] / "examples" / "approval" / "src"),
 ]
 
+#: Functions of the clock of a program. What is raised in one is taken for a failure of the clock.
+_OF_CLOCKS = ("_checking.<locals>.checked", "ManualClock.__init__.<locals>.<lambda>")
+
 # Python 3.12 sends events of opcodes only to a trace function that is installed after a frame of
 # the process has asked for them.
 sys._getframe().f_trace_opcodes = True
@@ -131,7 +134,8 @@ class Injection:
         return self.place is None and self._thread == threading.get_ident()
 
     def _is_ours(self, frame: FrameType) -> bool:
-        return frame.f_code.co_filename.startswith(tuple(OURS))
+        code = frame.f_code
+        return code.co_filename.startswith(tuple(OURS)) and code.co_qualname not in _OF_CLOCKS
 
     def _trace(self, frame: FrameType) -> None:
         frame.f_trace = self._step

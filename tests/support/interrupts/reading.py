@@ -11,7 +11,7 @@ from opslifecycle import Reader, Registry, RegistryClosedError, Store
 
 from tests.support.builders import completed, running
 from tests.support.interrupts.checking import DEADLINE_SECONDS, Helper, interrupted, is_free
-from tests.support.interrupts.injecting import Injection, Interrupt
+from tests.support.interrupts.injecting import Injection
 from tests.support.interrupts.loops import run_in_loop
 from tests.support.interrupts.trying import MakeStores, numbers, told
 
@@ -102,8 +102,7 @@ def reading(
             if not call.opens:
                 w.reader.__enter__()
             completed(registry)
-            # What reads data takes any other exception for a mistake in the data.
-            injection = Injection(at, Interrupt)
+            injection = Injection(at)
             with told(call, injection):
                 interrupted(w, call, injection)
                 _check_room(w, call, helper)

@@ -178,7 +178,7 @@ def opening(
                 completed(registry)
                 running(registry)
                 held = listed(registry)
-        injection = Injection(at, Interrupt)
+        injection = Injection(at)
         _interrupt_opening(open_one, again(), injection)
         with told(call, injection), _opened_in_time(again) as registry:
             found = listed(registry)

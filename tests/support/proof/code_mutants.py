@@ -84,6 +84,7 @@ THEN = {
     "stores.migrating": ["tests/cli/test_migrate.py"],
     "stores.sqlite.backup": ["tests/cli/test_backup.py", "tests/cli/test_migrate.py"],
     "values.conversion": ["tests/test_golden.py", "tests/codegen/test_foreign.py"],
+    "values.resolving": ["tests/interrupts/test_types.py"],
     "values.leaves": [
         "tests/codegen/test_bytes.py",
         "tests/codegen/test_decimals.py",

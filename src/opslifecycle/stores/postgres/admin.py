@@ -104,7 +104,7 @@ def _renumber(link: Link, target: Target, number: int, deadline: Deadline) -> No
     ((state,),) = link.run(statement, number, deadline=deadline)
     try:
         renumbered = with_new_epoch(state)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         rule = f"the state of a registry is no JSON: {error}"
         raise StoreDamagedError(target.name, number, rule) from None
     update = f"UPDATE {table} SET state = $2 WHERE number = $1::integer"

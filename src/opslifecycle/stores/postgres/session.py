@@ -115,8 +115,12 @@ class Session:
                 raise
         finally:
             # An interrupt may have come before the lock was acquired (ADR 0019).
-            with contextlib.suppress(RuntimeError):
+            try:
                 self._side_lock.release()
+            except RecursionError:
+                raise
+            except RuntimeError:
+                pass
 
     def _lose(self) -> None:
         for notify in list(self.owned.values()):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterator
 
@@ -11,6 +10,7 @@ from opslifecycle.stores.base import SchemaVersion, StoreContents
 from opslifecycle.stores.sqlite.catalog import RegistryRow
 from opslifecycle.stores.sqlite.log_index import LogIndex, Row
 from opslifecycle.stores.sqlite.schema import POSITION_BITS, POSITION_MASK, checksum_of_row
+from opslifecycle.values.plain import json_of
 
 _KINDS = {"put", "row", "erase", "state"}
 
@@ -69,8 +69,8 @@ class LogReader:
         if self._state is None:
             return 0
         try:
-            return int(json.loads(self._state).get("dropped_through", 0))
-        except (ValueError, TypeError, ArithmeticError, AttributeError, RecursionError) as error:
+            return int(json_of(self._state).get("dropped_through", 0))
+        except (ValueError, TypeError, ArithmeticError, AttributeError) as error:
             rule = f"the registry's state is no JSON: {error}"
             raise StoreDamagedError(self._path, self.index.head, rule) from None
 

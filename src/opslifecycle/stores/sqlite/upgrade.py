@@ -7,7 +7,6 @@ before the first release, and can still be opened.
 
 from __future__ import annotations
 
-import json
 import sqlite3
 
 from opslifecycle.clock import SYSTEM_CLOCK
@@ -17,7 +16,7 @@ from opslifecycle.stores.sqlite.log_index import LogIndex, Writer
 from opslifecycle.stores.sqlite.place import UNKNOWN
 from opslifecycle.stores.sqlite.schema import LAYOUT, SCHEMA, checksum_of
 from opslifecycle.stores.sqlite.statements import append_rows
-from opslifecycle.values.plain import text_of
+from opslifecycle.values.plain import json_of, text_of
 
 OLD_LAYOUTS = (1, 2)
 
@@ -41,7 +40,7 @@ def upgrade(database: sqlite3.Connection, path: str, layout: int) -> None:
             _upgrade_1(database, path)
         else:
             _upgrade_2(database, path)
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, AttributeError) as error:
         raise StoreDamagedError(path, 0, f"its layout {layout} cannot be read: {error}") from error
     database.execute(f"PRAGMA user_version = {LAYOUT}")
 
@@ -151,6 +150,6 @@ def _read(
 
 def _body(body: str) -> str:
     """Return a body without the id, which has a column of its own."""
-    data = json.loads(body)
+    data = json_of(body)
     data.pop("id", None)
     return text_of(data)
