@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +11,10 @@ from pathlib import Path
 import pytest
 from opslifecycle import AsyncRegistry
 from opslifecycle.cli.batches.model import Batch, Command, Retry
+from opslifecycle.cli.running.capture import Capture
 from opslifecycle.cli.running.execution import RunOptions
 from opslifecycle.cli.running.job import Job
+from opslifecycle.cli.running.processes import Process
 from opslifecycle.cli.running.runner import Runner
 from opslifecycle.inspection.locations import FileLocation
 
@@ -69,3 +72,18 @@ def test_a_command_that_ends_after_its_limit_is_not_tried_again_after_a_request(
     command = Command("slow", "sleep 60", timeout_seconds=0.1, retry=Retry(5, _PAUSE_SECONDS))
     found = asyncio.run(reasons(tmp_path, command, prepare))
     assert found == ["timed out after 0.1 s"]
+
+
+def test_a_command_that_has_ended_leaves_its_process_and_its_output(tmp_path: Path) -> None:
+    async def main() -> tuple[int, int]:
+        options = RunOptions(FileLocation(tmp_path / "operations.db"), 2, 1.0, 5.0, 1024)
+        commands = tuple(Command(f"c{number}", "echo it") for number in range(4))
+        async with AsyncRegistry() as registry:
+            runner = Runner(registry, Batch(commands), options)
+            async with asyncio.timeout(60):
+                await runner.run()
+            gc.collect()
+            kept = [each for each in gc.get_objects() if isinstance(each, Process | Capture)]
+            return len(runner.snapshots()), len(kept)
+
+    assert asyncio.run(main()) == (4, 0)

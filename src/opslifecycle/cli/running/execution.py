@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Literal
 
 import attrs
 from opslifecycle import AsyncRegistry, OperationResult, OpsLifecycleError
@@ -73,7 +72,6 @@ class Execution:
         except (NotStartedError, KeeperLostError) as error:
             await self._fail(job, str(error))
             return False
-        job.process = process
         self.running[job] = process
         self._note(job, Phase.RUNNING)
         started = self._clock.tick()
@@ -94,7 +92,7 @@ class Execution:
 
     async def _follow(self, job: Job, process: Process, started: float) -> bool:
         ending = asyncio.ensure_future(process.wait())
-        stop = asyncio.ensure_future(job.stop.wait())
+        stop = job.until_stopped()
         try:
             await self._until_one_of(ending, stop, started, job.command.timeout_seconds)
             if not ending.done():
@@ -104,7 +102,7 @@ class Execution:
                 await self._recorder.record(lambda: self._registry.request_retire(job.id))
             status = await ending
             duration_ms = round((self._clock.tick() - started) * 1000)
-            await self._report_one(job)
+            await self._report_one(job, process)
             return await self._record_end(job, process, status, duration_ms)
         finally:
             stop.cancel()
@@ -115,7 +113,7 @@ class Execution:
     async def _until_one_of(
         self,
         ending: asyncio.Future[int],
-        stop: asyncio.Future[Literal[True]],
+        stop: asyncio.Future[None],
         started: float,
         timeout_seconds: float | None,
     ) -> None:
@@ -151,10 +149,10 @@ class Execution:
 
     async def report(self) -> None:
         """Report the latest line of each running command that has printed one."""
-        await asyncio.gather(*(self._report_one(job) for job in [*self.running]))
+        await asyncio.gather(*(self._report_one(*each) for each in [*self.running.items()]))
 
-    async def _report_one(self, job: Job) -> None:
-        update = None if self._recorder.given_up.is_set() else job.progress()
+    async def _report_one(self, job: Job, process: Process) -> None:
+        update = None if self._recorder.given_up.is_set() else job.progress(process)
         if update is not None:
             try:
                 await self._registry.report_progress(job.id, update)

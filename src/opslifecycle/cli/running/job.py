@@ -7,7 +7,7 @@ import re
 import signal
 from enum import Enum
 
-from attrs import define, field
+from attrs import define
 from opslifecycle import (
     OperationId,
     OperationKind,
@@ -40,9 +40,8 @@ class Job:
     #: The number of the attempt, from 1.
     attempt: int = 1
     phase: Phase = Phase.WAITING
-    process: Process | None = None
-    #: Set when the command must end early; `reason` is the reason.
-    stop: asyncio.Event = field(factory=asyncio.Event)
+    #: Whether the command must end early; `reason` is the reason.
+    stopped: bool = False
     reason: str = ""
     #: Whether the command's own limit is the only reason, so that it may be tried again.
     timed_out: bool = False
@@ -52,6 +51,8 @@ class Job:
     unlogged: str = ""
     _reported_bytes: int = 0
     _percent: float | None = None
+    # Not an event, of which thousands of jobs would have one each.
+    _stop: asyncio.Future[None] | None = None
 
     @property
     def id(self) -> OperationId:
@@ -61,11 +62,19 @@ class Job:
     def request_stop(self, reason: str) -> bool:
         """Request the end of the command; return False if it was requested before or has ended."""
         self.timed_out = False
-        if self.phase is Phase.ENDED or self.stop.is_set():
+        if self.phase is Phase.ENDED or self.stopped:
             return False
-        self.reason = reason
-        self.stop.set()
+        self.stopped, self.reason = True, reason
+        if self._stop is not None and not self._stop.done():
+            self._stop.set_result(None)
         return True
+
+    def until_stopped(self) -> asyncio.Future[None]:
+        """Return a future that is done when the end of the command was requested."""
+        self._stop = asyncio.get_running_loop().create_future()
+        if self.stopped:
+            self._stop.set_result(None)
+        return self._stop
 
     def time_out(self) -> None:
         """End the command, because it has exceeded its limit, unless its end was requested."""
@@ -73,11 +82,8 @@ class Job:
             f"timed out after {self.command.timeout_seconds or 0:g} s"
         )
 
-    def progress(self) -> OperationProgressUpdate | None:
-        """Return the output since the last call as progress; None if there is none."""
-        process = self.process
-        if process is None:
-            return None
+    def progress(self, process: Process) -> OperationProgressUpdate | None:
+        """Return the output of its process since the last call; None if there is none."""
         total = process.output.total_bytes + process.errors.total_bytes
         line = one_line(process.output.latest or process.errors.latest)
         if total == self._reported_bytes or not line:

@@ -107,10 +107,10 @@ class Line:
 
     def take_stopped(self) -> list[Job]:
         """Take the jobs out of the line whose end was requested."""
-        stopped = [job for job in self if job.stop.is_set()]
+        stopped = [job for job in self if job.stopped]
         if stopped:
-            self._ready = deque(job for job in self._ready if not job.stop.is_set())
-            self._later = [each for each in self._later if not each[2].stop.is_set()]
+            self._ready = deque(job for job in self._ready if not job.stopped)
+            self._later = [each for each in self._later if not each[2].stopped]
             heapq.heapify(self._later)
             for job in stopped:
                 self._held.pop(job, None)

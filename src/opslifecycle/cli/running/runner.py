@@ -192,7 +192,7 @@ class Runner:
         while (job := await self._line.next()) is not None:
             completed = False
             try:
-                if job.stop.is_set():
+                if job.stopped:
                     await self._cancel_waiting(job)
                     continue
                 completed = await self._execution.run(job)
@@ -210,7 +210,7 @@ class Runner:
     async def _try_again(self, job: Job) -> bool:
         """Add another attempt at a command that has failed, if it has one left."""
         retry = job.command.retry
-        stopped = job.stop.is_set() and not job.timed_out
+        stopped = job.stopped and not job.timed_out
         if stopped or job.unrecorded or job.attempt >= retry.attempts:
             return False
         again = job_of(job.command, self._owner, job.attempt + 1)
@@ -225,7 +225,7 @@ class Runner:
             self.counts[Phase.WAITING] -= 1
             return False
         # If its end was requested meanwhile, it is next, and cancelled at once.
-        pause_seconds = 0.0 if again.stop.is_set() else retry.pause_seconds(job.attempt)
+        pause_seconds = 0.0 if again.stopped else retry.pause_seconds(job.attempt)
         self._line.add_later(again, pause_seconds)
         return True
 
