@@ -24,7 +24,10 @@ def run_in_loop(main: Coroutine[Any, Any, T]) -> T:
         asyncio.get_running_loop().set_exception_handler(note)
         return await main
 
-    value = asyncio.run(run())
-    for each in reported:
-        raise each
+    try:
+        value = asyncio.run(run())
+    finally:
+        # Also in place of an error that the coroutine itself has raised.
+        for each in reported:
+            raise each
     return value
