@@ -11,8 +11,17 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from opslifecycle import OpsLifecycleError, Registry, SqliteStore
+from opslifecycle import (
+    OperationId,
+    OpsLifecycleError,
+    Reader,
+    Registry,
+    SqliteStore,
+    StoreDamagedError,
+)
 from opslifecycle.cli.group import cli
+from opslifecycle.inspection.feed import cursors_of, edges_of, entries_after
+from opslifecycle.stores.sqlite.reader import StoreReader
 from opslifecycle.stores.sqlite.schema import (
     POSITION_BITS,
     POSITION_MASK,
@@ -20,6 +29,7 @@ from opslifecycle.stores.sqlite.schema import (
     checksum_of_row,
 )
 
+from opslifecycle.operations.storage import CODEC
 from tests.support.builders import completed, running
 
 Edit = Callable[[sqlite3.Connection], object]
@@ -118,6 +128,17 @@ SIGNED: dict[str, Edit] = {
     "a state that is no JSON": body(lambda data: "{", "state"),
     "a limit that is a text": put("max_completed", "x", kind="state"),
     "a limit below zero": put("max_completed", -1, kind="state"),
+    "a spec of another record": put("spec", "id", str(OperationId.new())),
+    "an epoch that is no UUID": put("epoch_id", "zzz", kind="state"),
+    "an epoch that is empty": put("epoch_id", "", kind="state"),
+    "a watermark that is a text": put("watermark", "x", kind="state"),
+    "no watermark": without("watermark", "state"),
+    "a watermark before an entry": put("watermark", 1, kind="state"),
+    "a watermark that was not given": put("watermark", 3, kind="state"),
+    "a gap past the watermark": put("dropped_through", 3, kind="state"),
+    "a counter before the watermark": put("next_completion_seq", 1, kind="state"),
+    "a cursor past the watermark": put("cursors", "agent_applied", 3, kind="state"),
+    "a cursor that is a text": put("cursors", "agent_applied", "x", kind="state"),
     "a counter that is a text": put("dropped_through", "x", kind="state"),
     "a counter without end": spelled("dropped_through", "1e999", "state"),
     "a counter too large": put("dropped_through", 10**30, kind="state"),
@@ -146,6 +167,19 @@ SIGNED: dict[str, Edit] = {
     "a base that is a text": sql("UPDATE registries SET base = 'x'"),
     "a base too large": sql("UPDATE registries SET base = 9223372036854775807"),
     "a base's checksum that is a text": sql("UPDATE registries SET base_checksum = 'x'"),
+}
+
+#: Edits of the positions of the feed.
+FEEDS = [
+    name
+    for name in SIGNED
+    if name.split()[1] in ("epoch", "watermark", "gap", "cursor") and "list" not in name
+]
+#: What an error names beside the store.
+PLACES = {
+    "a spec of another record": "the record '",
+    "no spec": "the record '",
+    **dict.fromkeys(FEEDS, "the registry's state: "),
 }
 
 #: Edits of what no checksum covers.
@@ -229,12 +263,28 @@ ANOTHER_NAME = {"a registry's name of bytes", "a registry's name that is no UTF-
 @pytest.mark.parametrize("name", [n for n in (*SIGNED, *UNSIGNED) if n not in ANOTHER_NAME])
 def test_it_is_refused_with_its_place(crafted: Callable[[str], Path], name: str) -> None:
     path = crafted(name)
-    with pytest.raises(OpsLifecycleError) as caught:
-        Registry(store=SqliteStore(path)).close()
-    told = str(caught.value)
-    assert type(caught.value).__name__ in {"StoreDamagedError", "StoreVersionError"}, told
-    assert str(path) in told
-    assert len(told) < 1000
+
+    def look() -> None:
+        with Reader(Registry, SqliteStore(path)):
+            pass
+
+    for attempt in (look, lambda: Registry(store=SqliteStore(path)).close()):
+        with pytest.raises(OpsLifecycleError) as caught:
+            attempt()
+        told = str(caught.value)
+        assert type(caught.value).__name__ in {"StoreDamagedError", "StoreVersionError"}, told
+        assert str(path) in told
+        assert len(told) < 1000
+        place = PLACES.get(name)
+        assert place is None or place in told
+
+
+@pytest.mark.parametrize("name", [*FEEDS])
+def test_views_of_the_feed_refuse_it(crafted: Callable[[str], Path], name: str) -> None:
+    registry = StoreReader(crafted(name), CODEC.schema).registry("default")
+    for look in (edges_of, cursors_of, lambda found: entries_after(found, None, 10)):
+        with pytest.raises(StoreDamagedError, match="the registry's state: "):
+            look(registry)
 
 
 @pytest.mark.parametrize("name", [*SIGNED, *UNSIGNED])

@@ -52,7 +52,7 @@ class _Answers:
         def text(tree: Expression) -> str:
             return initial_notation(self._names.tree(tree, create))
 
-        yield Fact("the id of a new record", text(program.create_id), changed="initial-changed")
+        yield Fact("the id of a new record", text(program.create_id), changed="id-changed")
         for part, values in ((RECORD, program.initial), (REGISTRY, program.registry_initial)):
             of = "the registry's " if part == REGISTRY else ""
             for name, tree in values.items():

@@ -18,7 +18,7 @@ from opslifecycle_codegen.emit.readers import read
 from opslifecycle_codegen.emit.state import first_code, has_stamps
 from opslifecycle_codegen.emit.unique import KeyLowering
 from opslifecycle_codegen.ir.feeds import feeds_transitions, milestones
-from opslifecycle_codegen.ir.initial_values import Origin, Start, given, starts_of
+from opslifecycle_codegen.ir.initial_values import Origin, Start, given, starts_of, stored_id
 from opslifecycle_codegen.ir.naming import attribute
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.public_names import PublicNames
@@ -47,6 +47,7 @@ class StorageView:
     is_persistent: list[str]
     sequence: list[str]
     recovered: list[str]
+    counter: str
     migrations: list[MigrationStep]
     migration_functions: list[EditFunction]
 
@@ -98,6 +99,9 @@ class StorageLowering:
             stamps=self._stamps(),
             fields=[(name, self._restored(name, inside, type)) for name, inside, type in given],
             members=members,
+            counter=""
+            if self._machine.feed is None
+            else attribute(str(self._machine.feed.counter)),
             is_persistent=layout.statement("return ", stays, "", indent=4, width=self._width),
             sequence=layout.statement("return ", put, "", indent=4, width=self._width),
             migrations=steps,
@@ -319,6 +323,17 @@ class StorageLowering:
                 f'        raise _rt.InvalidValueError("status", "no record has {member}")',
             )
         ]
+        own = stored_id(self._program, entity)
+        if own is not None:
+            code = self._printer.code(own)
+            field = code.text.removeprefix(f"{entity}.")
+            lines += [
+                *layout.statement(
+                    "if ", Code(f"{code.text} != {entity}.id"), ":", indent=4, width=self._width
+                ),
+                f'        reason = f"is not the id of the record, {{{entity}.id}}"',
+                f'        raise _rt.InvalidValueError("{field}", reason)',
+            ]
         # A status that has become a milestone has none in older stores.
         unless = f" and not {entity}.status.milestone" if milestones(self._machine) else ""
         return [

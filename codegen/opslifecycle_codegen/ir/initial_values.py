@@ -6,7 +6,7 @@ from enum import Enum
 
 from attrs import evolve, frozen
 
-from opslifecycle_codegen.ir.expr import NOTHING, Expression, Name, Root, nodes_of, replaced
+from opslifecycle_codegen.ir.expr import NOTHING, Expression, Field, Name, Root, nodes_of, replaced
 from opslifecycle_codegen.ir.naming import parameter
 from opslifecycle_codegen.ir.program import Program, updates_of
 from opslifecycle_codegen.ir.types import Type
@@ -96,6 +96,27 @@ def _sources(program: Program, updated: set[str]) -> dict[str, str]:
         if type == program.symbols.entity_fields[name] and name not in updated:
             found.setdefault(param, name)
     return found
+
+
+def stored_id(program: Program, entity: str) -> Expression | None:
+    """Return the id of a record in terms of its stored fields; None if they do not contain it.
+
+    Args:
+        program: The machine.
+        entity: The name of a record in expressions.
+    """
+    stored = {start.name for start in given(program)}
+    sources = _sources(program, updated_fields(program))
+    read = {node.name for node in nodes_of(program.create_id) if isinstance(node, Name)}
+    if not read or not {sources.get(name) for name in read} <= stored:
+        return None
+
+    def kept(node: Expression) -> Expression:
+        if isinstance(node, Name):
+            return Field(node.type, Name(node.type, Root.RECORD, entity), sources[node.name])
+        return node
+
+    return replaced(program.create_id, kept)
 
 
 def is_updated(program: Program, name: str) -> bool:

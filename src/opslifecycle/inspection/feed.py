@@ -6,12 +6,14 @@ import re
 from itertools import islice
 
 import attrs
-from opslifecycle import CompletionCursorConsumer
+from opslifecycle import DEFAULT_MAX_COMPLETED, RuntimeEpochId
 from opslifecycle import unstructure as to_json
+from opslifecycle.stores.epochs import epoch_of
 from opslifecycle.stores.reading import StoredRegistry
 from opslifecycle.values.plain import Data, data_of
 
-from opslifecycle.operations.storage import deserialize
+from opslifecycle.operations.authority import OperationAuthority
+from opslifecycle.operations.storage import CODEC, deserialize
 from opslifecycle.operations.views import entry_of
 
 #: Why entries are missing between a position and the next entry.
@@ -76,19 +78,37 @@ class FeedPage:
 
 
 def edges_of(registry: StoredRegistry) -> FeedEdges:
-    """Return where the feed of a registry begins and ends."""
-    state, rows = registry.stored.state, registry.stored.rows
-    data = {} if state is None else data_of(state)
-    dropped_through = int(data.get("dropped_through", 0))
-    watermark = max(int(data.get("watermark", 0)), dropped_through, *rows, 0)
-    return FeedEdges(str(data.get("epoch_id", "")), watermark, dropped_through)
+    """Return where the feed of a registry begins and ends.
+
+    Raises:
+        StoreDamagedError: The stored positions contradict each other, or are none.
+    """
+    epoch, authority = _state_of(registry)
+    return FeedEdges(epoch, authority.watermark, authority.dropped_through)
 
 
 def cursors_of(registry: StoredRegistry) -> dict[str, int]:
-    """Return how far each consumer of the feed of a registry has read."""
-    state = registry.stored.state
-    cursors = {} if state is None else data_of(state).get("cursors", {})
-    return {each.value: int(cursors.get(each.value, 0)) for each in CompletionCursorConsumer}
+    """Return how far each consumer of the feed of a registry has read.
+
+    Raises:
+        StoreDamagedError: As for `edges_of`.
+    """
+    return {each.value: at for each, at in _state_of(registry)[1].cursors.items()}
+
+
+def _state_of(registry: StoredRegistry) -> tuple[str, OperationAuthority]:
+    """Return the epoch of the feed, and an authority with the fields of the registry."""
+    authority = OperationAuthority(max_completed=DEFAULT_MAX_COMPLETED, max_concurrent=None)
+    rows = registry.stored.rows
+
+    def decode(state: str) -> str:
+        CODEC.read_state(authority, state)
+        CODEC.check_feed(authority, rows)
+        return str(epoch_of(data_of(state), RuntimeEpochId))
+
+    if registry.stored.state is None:
+        return "", authority
+    return registry.decode_state(decode, registry.stored.state), authority
 
 
 def entries_after(registry: StoredRegistry, after: Position | None, limit: int) -> FeedPage:

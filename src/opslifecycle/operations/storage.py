@@ -289,6 +289,9 @@ def deserialize(id: str, body: str) -> OperationRecord:
         operation.completed_at_ms = _rt.optional_count_from(data["completed_at_ms"])
     if operation.status is OperationStatus.ABSENT:
         raise _rt.InvalidValueError("status", "no record has OperationStatus.ABSENT")
+    if operation.spec.id != operation.id:
+        reason = f"is not the id of the record, {operation.id}"
+        raise _rt.InvalidValueError("spec.id", reason)
     outcome = operation.terminal_outcome
     if (outcome is None) is operation.status.terminal:
         reason = "a record has one if its status is terminal, and only then"
@@ -358,4 +361,5 @@ CODEC = _rt.RecordCodec(
     latest_ms_of=latest_ms_of,
     has_sequence=True,
     has_feed=True,
+    counter="next_completion_seq",
 )

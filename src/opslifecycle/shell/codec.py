@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Generic, TypeAlias, TypeVar
+from collections.abc import Callable, Iterable
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 import attrs
 from opslifecycle.clock import Clock
 from opslifecycle.errors import InvalidValueError
 from opslifecycle.shell.authority import RecordT
 from opslifecycle.stores.base import RecordWrite, SchemaVersion, StoreContents, is_outbox_key
+from opslifecycle.stores.reading import UNREADABLE
 from opslifecycle.values.plain import Data, data_of
 
 AuthorityT = TypeVar("AuthorityT")
+
+_STATE = "the registry's state"
+
+
+class _Positions(Protocol):
+    """The positions of a feed, which an authority has."""
+
+    watermark: int
+    dropped_through: int
+
+
+def _placed(place: str, error: Exception) -> InvalidValueError:
+    """Return an error of decoding what is at a place."""
+    reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+    return InvalidValueError(place, reason.removeprefix(": "))
 
 
 @attrs.frozen(kw_only=True)
@@ -32,6 +48,7 @@ class RecordCodec(Generic[AuthorityT, RecordT]):
         latest_ms_of: Returns the latest time in a record; None if records have no times.
         has_sequence: Whether finished records have a sequence number.
         has_feed: Whether the machine has a feed.
+        counter: The field of the registry with the last sequence number of the feed.
         feeds_transitions: Whether records change after their feed entries.
         has_outbox: Whether the stored records include outbox messages.
     """
@@ -48,6 +65,7 @@ class RecordCodec(Generic[AuthorityT, RecordT]):
     latest_ms_of: Callable[[RecordT], int] | None = None
     has_sequence: bool = False
     has_feed: bool = False
+    counter: str = ""
     feeds_transitions: bool = False
     has_outbox: bool = False
 
@@ -68,14 +86,15 @@ class RecordCodec(Generic[AuthorityT, RecordT]):
         """
         if contents.state is None:
             return []
-        self.restore_state(authority, data_of(contents.state))
+        self.read_state(authority, contents.state)
         by_id: dict[str, RecordT] = {}
         for id, body in contents.records.items():
             if not self._is_message(id):
-                record = by_id[id] = self.deserialize(id, body)
+                record = by_id[id] = self._read(id, body)
                 authority.records[record.id] = record
         self.recover_fields(authority)
         rows = self._rows(contents, by_id) if self.has_feed else []
+        self.check_feed(authority, contents.rows)
         self._set_times(authority, [*authority.records.values(), *rows], clock)
         if self.has_sequence:
             records = authority.records.values()
@@ -84,6 +103,50 @@ class RecordCodec(Generic[AuthorityT, RecordT]):
             finished.sort(key=lambda each: (each.sequence is None, each.sequence or 0, each.id))
             authority.ended.update((record.id, record) for record in finished)
         return rows
+
+    def read_state(self, authority: AuthorityT, state: str) -> None:
+        """Set the registry's fields from stored text.
+
+        Raises:
+            InvalidValueError: No registry has written it.
+        """
+        try:
+            self.restore_state(authority, data_of(state))
+        except UNREADABLE as error:
+            raise _placed(_STATE, error) from error
+
+    def check_feed(self, authority: _Positions, sequences: Iterable[int]) -> None:
+        """Check that the positions of a feed fit each other, as those do that a registry writes.
+
+        Args:
+            authority: An authority with the fields of the registry.
+            sequences: The sequence numbers of feed entries that are retained.
+
+        Raises:
+            InvalidValueError: They do not.
+        """
+        if not self.has_feed:
+            return
+        watermark, dropped_through = authority.watermark, authority.dropped_through
+        given = getattr(authority, self.counter)
+        where = f"after {dropped_through} and up to the watermark {watermark}"
+        if not dropped_through <= watermark <= given:
+            reason = f"no feed goes on {where}, if {given} is the last sequence number"
+            raise InvalidValueError(_STATE, reason)
+        for each in sequences:
+            if not dropped_through < each <= watermark:
+                reason = f"the entry {each} is not {where}"
+                raise InvalidValueError(_STATE, reason)
+        for consumer, at in getattr(authority, "cursors", {}).items():
+            if at > watermark:
+                reason = f"the cursor {consumer.value} is at {at}, past the watermark {watermark}"
+                raise InvalidValueError(_STATE, reason)
+
+    def _read(self, id: str, body: str) -> RecordT:
+        try:
+            return self.deserialize(id, body)
+        except UNREADABLE as error:
+            raise _placed(f"the record {id!r:.80}", error) from error
 
     def persistent(self, contents: StoreContents) -> StoreContents:
         """Return what a store holds of contents: without the records that it never writes.
@@ -112,10 +175,10 @@ class RecordCodec(Generic[AuthorityT, RecordT]):
             id, body = contents.rows[sequence]
             # The record of the row may be erased, and a later record may have its id.
             same = contents.records.get(id) == body and not self.feeds_transitions
-            row: Any = by_id[id] if same else self.deserialize(id, body)
+            row: Any = by_id[id] if same else self._read(id, body)
             if row.sequence != sequence:
-                reason = f"expected {sequence} as in the feed, got {row.sequence}"
-                raise InvalidValueError("sequence", reason)
+                reason = f"sequence: expected {sequence} as in the feed, got {row.sequence}"
+                raise InvalidValueError(f"the record {id!r:.80}", reason)
             rows.append(row)
         return rows
 

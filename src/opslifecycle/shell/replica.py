@@ -23,7 +23,6 @@ from opslifecycle.shell.engine import Engine
 from opslifecycle.shell.executor import Executor
 from opslifecycle.shell.staging import slots_of
 from opslifecycle.stores.base import StoreContents, is_outbox_key
-from opslifecycle.values.plain import data_of
 
 RegistryT = TypeVar("RegistryT")
 
@@ -164,7 +163,9 @@ class Replica(Generic[IdT, RecordT]):
                 self._put(authority, record)
         if current is not None:
             changes += self._remove(authority, current)
-        self._codec.restore_state(authority, data_of(state))
+        self._codec.read_state(authority, state)
+        news = [] if not has_feed else [row for row, *_ in read if row is not None]
+        self._codec.check_feed(authority, [each for each in news if each > watermark])
         for name in slots_of(authority):
             if name not in _NOT_INDEXES and isinstance(getattr(authority, name), dict):
                 getattr(authority, name).clear()

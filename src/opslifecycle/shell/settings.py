@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, final
 
 import attrs
-from opslifecycle.values.conversion import structure
+from opslifecycle.stores.epochs import epoch_of
 from opslifecycle.values.identifiers import Identifier
 from opslifecycle.values.plain import Json
 
@@ -78,4 +78,4 @@ def epoch_from(state: Mapping[str, Json], kind: type[EpochT]) -> EpochT:
     Raises:
         InvalidValueError: The stored value is no epoch.
     """
-    return structure(state["epoch_id"], kind) if state else kind.new()
+    return epoch_of(state, kind) if state else kind.new()

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from opslifecycle.errors import StoreDamagedError
+from collections.abc import Mapping
+from typing import TypeVar
+
+from opslifecycle.errors import InvalidValueError, StoreDamagedError
 from opslifecycle.stores.base import StoreContents
+from opslifecycle.values.conversion import structure
 from opslifecycle.values.identifiers import new_uuid
-from opslifecycle.values.plain import json_of, text_of
+from opslifecycle.values.plain import MISSING, Json, json_of, text_of
+
+T = TypeVar("T")
 
 
 def in_new_epoch(stored: StoreContents, where: str, head: int) -> StoreContents:
@@ -36,3 +42,20 @@ def with_new_epoch(state: str | None) -> str | None:
     if not isinstance(data, dict) or "epoch_id" not in data:
         return state
     return text_of({**data, "epoch_id": new_uuid()})
+
+
+def epoch_of(state: Mapping[str, Json], kind: type[T]) -> T:
+    """Return the epoch in the state of a registry with a feed.
+
+    Args:
+        state: The stored fields of the registry.
+        kind: The class of the epoch.
+
+    Raises:
+        InvalidValueError: There is none.
+    """
+    try:
+        return structure(state["epoch_id"], kind)
+    except (KeyError, InvalidValueError) as error:
+        reason = MISSING if isinstance(error, KeyError) else error.reason
+        raise InvalidValueError("the registry's state: epoch_id", reason) from None

@@ -62,6 +62,17 @@ class StoredRegistry:
         self._known[id] = (body, decode, found)
         return found
 
+    def decode_state(self, decode: Callable[[str], T], state: str) -> T:
+        """Return what `decode` makes of the text of the registry's fields.
+
+        Raises:
+            StoreDamagedError: The text cannot be decoded.
+        """
+        try:
+            return decode(state)
+        except UNREADABLE as error:
+            raise StoreDamagedError(self._path, 0, str(error)) from None
+
 
 class Reader(ABC):
     """A reader of one machine's registries in a store, which does not disturb their owners.

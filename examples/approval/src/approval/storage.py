@@ -195,6 +195,9 @@ def deserialize(id: str, body: str) -> RequestRecord:
         request.decided_at_ms = _rt.optional_count_from(data["decided_at_ms"])
     if request.status is RequestStatus.NONE:
         raise _rt.InvalidValueError("status", "no record has RequestStatus.NONE")
+    if request.ask.id != request.id:
+        reason = f"is not the id of the record, {request.id}"
+        raise _rt.InvalidValueError("ask.id", reason)
     outcome = request.terminal_outcome
     if (outcome is None) is request.status.terminal:
         reason = "a record has one if its status is terminal, and only then"
@@ -262,5 +265,6 @@ CODEC = _rt.RecordCodec(
     latest_ms_of=latest_ms_of,
     has_sequence=True,
     has_feed=True,
+    counter="decisions",
     has_outbox=True,
 )

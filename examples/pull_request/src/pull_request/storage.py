@@ -225,6 +225,7 @@ CODEC = _rt.RecordCodec(
     recover_fields=recover_fields,
     has_sequence=True,
     has_feed=True,
+    counter="last_sequence",
     feeds_transitions=True,
     has_outbox=True,
 )

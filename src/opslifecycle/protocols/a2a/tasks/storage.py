@@ -183,5 +183,6 @@ CODEC = _rt.RecordCodec(
     recover_fields=recover_fields,
     has_sequence=True,
     has_feed=True,
+    counter="last_sequence",
     feeds_transitions=True,
 )
