@@ -22,12 +22,16 @@ from opslifecycle import (
     StoreDamagedError,
     StoreRolledBackError,
     StoreVersionError,
+    UnsupportedError,
 )
-from opslifecycle.shell.archive import Archive
+from opslifecycle.shell import archive
+from opslifecycle.shell.archive import Archive, ArchivedForm
+from opslifecycle.shell.direct import DirectExecutor
 from opslifecycle.shell.engine import Engine
+from opslifecycle.shell.replica import replicate_registry
 from opslifecycle.stores.base import Commit, SchemaVersion, StoreContents
+from opslifecycle.stores.sqlite import archive as sqlite_archive
 from opslifecycle.stores.sqlite.admin import forget
-from opslifecycle.stores.sqlite.archive import ArchiveReader
 from opslifecycle.stores.sqlite.backup import back_up
 
 from tests.support.codegen.projects import package
@@ -44,7 +48,20 @@ COMPLETIONS = [
     ("      before: transition.from_status\n", ""), ("      reason: transition.reason\n", ""),
     ("      at_ms: transition.at_ms\n", ""),
 ]  # fmt: skip
-EDITS = [("{evict: records, max_entries: registry.changes_max}", ARCHIVE)]
+LISTING = """listing:
+  summary: Errands by what they are for.
+  method: errands
+  order: [errand.what]
+  filters: {status: errand.status, runner: errand.runner}
+  orders: {what: errand.what}
+  above: {beyond: what}
+  below: {until: what}
+
+recovery:"""
+EDITS = [
+    ("{evict: records, max_entries: registry.changes_max}", ARCHIVE),
+    ("recovery:", LISTING),
+]
 
 
 @pytest.fixture(scope="module")
@@ -70,11 +87,11 @@ def opened(errands: ModuleType, store: Any, **settings: Any) -> Iterator[Any]:
         yield registry
 
 
-def done(errands: ModuleType, registry: Any, what: str = "milk") -> Any:
-    """Run an errand to its end, and return its id with its last snapshot."""
+def done(errands: ModuleType, registry: Any, what: str = "milk", by: str = "Ada") -> Any:
+    """Run an errand to its end, and return its id."""
     id = errands.ErrandId.new()
     registry.ask(id, what)
-    registry.take(id, "Ada")
+    registry.take(id, by)
     consume(errands, registry)
     registry.finish(id)
     return id
@@ -115,6 +132,53 @@ def test_what_leaves_memory_is_read_from_the_store(
         consume(errands, registry)
         assert registry.past_errand(ids[0]).what == "again"
         assert past(registry)[:6] == [*ids, ids[0]]
+
+
+def test_pages_go_both_ways(
+    errands: ModuleType, make_store: MakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive, "_ROWS_MAX", 2)
+    with opened(errands, make_store(), changes_max=1) as registry:
+        ids = [done(errands, registry, f"{n}") for n in range(6)]
+        consume(errands, registry)
+        every = registry.past_errands()
+        assert [each.snapshot.id for each in every] == ids[:5]
+        assert registry.past_errands(descending=True) == every[::-1]
+        assert registry.past_errands(descending=True, limit=3) == every[:1:-1]
+        before = every[2].sequence
+        assert registry.past_errands(descending=True, limit=3, after=before) == every[1::-1]
+        assert registry.past_errands(descending=True, after=2**63 - 1) == every[::-1]
+        first = every[0].sequence
+        assert past(registry, descending=True, after=first) == []
+        assert past(registry, descending=True, limit=0) == []
+
+
+def test_pages_have_the_filters_and_bounds_of_the_listing(
+    errands: ModuleType, make_store: MakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive, "_ROWS_MAX", 2)
+    monkeypatch.setattr(archive, "_ROWS_MIN", 1)
+    statuses = errands.ErrandStatus
+    with opened(errands, make_store(), changes_max=1) as registry:
+        ids = [done(errands, registry, f"{n}", ("Ada", "Bob")[n % 2]) for n in range(6)]
+        registry.ask(dropped := errands.ErrandId.new(), "9")
+        registry.drop(dropped, "rain")
+        done(errands, registry)
+        consume(errands, registry)
+        assert past(registry) == [*ids, dropped]
+        assert past(registry, runner="Bob") == ids[1::2]
+        assert past(registry, runner="Bob", limit=2) == ids[1:5:2]
+        (third,) = registry.past_errands(runner="Bob", limit=1, after=registry.past_errands(
+            runner="Bob", limit=2)[-1].sequence)  # fmt: skip
+        assert third.snapshot.id == ids[5]
+        assert past(registry, runner="Bob", descending=True) == ids[5::-2]
+        assert past(registry, status=statuses.DROPPED) == [dropped]
+        assert past(registry, status=statuses.DROPPED, runner="Ada") == []
+        assert past(registry, beyond="3") == [*ids[4:], dropped]
+        assert past(registry, until="3") == ids[:3]
+        assert past(registry, beyond="1", until="4", runner="Ada") == ids[2:3]
+        with pytest.raises(InvalidValueError, match="status: expected ErrandStatus"):
+            registry.past_errands(status="done")
 
 
 def test_the_next_process_finds_it_and_archives_what_opening_evicts(
@@ -228,6 +292,20 @@ def test_wrong_arguments_and_other_stores(completions: ModuleType) -> None:
             registry.past_errand("x")
 
 
+def test_a_handle_on_a_registry_elsewhere_has_no_archive(completions: ModuleType) -> None:
+    kind = completions.ErrandRegistry
+    handle = replicate_registry(
+        kind,
+        kind._definition,
+        StoreContents({}, {}, None),
+        lambda engine: DirectExecutor(engine, completions.ErrandId),
+    )
+    with pytest.raises(UnsupportedError, match="archive of a registry of another host"):
+        handle.past_errands()
+    with pytest.raises(UnsupportedError):
+        handle.past_errand(completions.ErrandId.new())
+
+
 def test_a_store_without_an_archive_is_refused(
     completions: ModuleType, make_store: MakeStore
 ) -> None:
@@ -248,10 +326,17 @@ def test_records_of_older_versions_are_migrated_when_they_are_read() -> None:
     store.append(Commit((), (), 3, "{}", archived))
     engine = Engine.__new__(Engine)
     engine.closed = None
-    archive: Archive[str] = Archive(engine, store, schema, lambda id, body: f"{id}: {body}")
-    assert [each.snapshot for each in archive.list_since(0, 2)] == ["a: old from 1", "b: new"]
+    form: ArchivedForm[str] = ArchivedForm(
+        schema=schema,
+        deserialize=lambda id, body: f"{id}: {body}",
+        snapshot_of=lambda record, watches: str(record),
+        filters_of=lambda record: (),
+        orders_of=lambda record: (),
+    )
+    found = Archive(engine, store, form)
+    assert [each.snapshot for each in found.list_since(0, 2)] == ["a: old from 1", "b: new"]
     with pytest.raises(StoreVersionError, match="errand version 3"):
-        archive.list_since(2, 1)
+        found.list_since(2, 1)
 
 
 @pytest.fixture
@@ -341,16 +426,16 @@ class TestFiles:
     def test_a_check_lets_others_read(
         self, file: Path, completions: ModuleType, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        checked = ArchiveReader._checked
+        checked = sqlite_archive._checked
         reached, goes_on = threading.Event(), threading.Event()
 
-        def slowly(self: ArchiveReader, *row: Any) -> Any:
+        def slowly(*row: Any) -> Any:
             if threading.current_thread() is checking:
                 reached.set()
                 assert goes_on.wait(30)
-            return checked(self, *row)
+            return checked(*row)
 
-        monkeypatch.setattr(ArchiveReader, "_checked", slowly)
+        monkeypatch.setattr(sqlite_archive, "_checked", slowly)
         store, counted = SqliteStore(file), []
         checking = threading.Thread(target=lambda: counted.append(store.check_archive()))
         with opened(completions, store, changes_max=1) as registry:

@@ -8,6 +8,7 @@ import logging
 import os
 import random
 import shutil
+import sqlite3
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -42,7 +43,7 @@ from opslifecycle import (
     UnsupportedError,
 )
 
-from tests.stores.test_archive import EDITS
+from tests.stores.test_archive import EDITS, consume, done
 from tests.support.audit import run
 from tests.support.builders import SLOT, TOOL, UPDATE, completed, registered, result, running, spec
 from tests.support.codegen.projects import package
@@ -429,13 +430,51 @@ def test_a_feed_of_transitions(errand: Any, make: Callable[[], Store]) -> None:
                 assert reader.records.snapshot(id) == owner.snapshot(id)
 
 
-def test_it_has_no_archive(errand: Any, make: Callable[[], Store]) -> None:
+def test_it_reads_the_archive(errand: Any, make: Callable[[], Store]) -> None:
+    with errand.ErrandRegistry(store=make(), changes_max=1) as owner:
+        with Reader(errand.ErrandRegistry, make(), poll_seconds=LONG) as reader:
+            assert reader.records.past_errands() == []
+            ids = [done(errand, owner, f"{n}") for n in range(4)]
+            consume(errand, owner)
+            # The archive is that of the store now, whenever the last look was.
+            assert reader.records.past_errands() == owner.past_errands()
+            assert len(reader.records.past_errands(limit=2)) == 2
+            for asked in ({"descending": True}, {"beyond": "1"}, {"runner": "Ada"}):
+                assert reader.records.past_errands(**asked) == owner.past_errands(**asked)
+            assert reader.records.past_errand(ids[0]) == owner.past_errand(ids[0])
+            assert reader.records.past_errand(ids[3]) is None
+        with pytest.raises(RegistryClosedError):
+            reader.records.past_errand(ids[0])
+    with Reader(errand.ErrandRegistry, make(), poll_seconds=LONG) as reader:
+        assert [each.snapshot.id for each in reader.records.past_errands()] == ids[:3]
+
+
+def test_an_async_one_reads_the_archive_in_a_thread(errand: Any, make: Callable[[], Store]) -> None:
+    with errand.ErrandRegistry(store=make(), changes_max=1) as owner:
+        ids = [done(errand, owner) for _ in range(2)]
+        consume(errand, owner)
+
+    async def look() -> None:
+        async with Reader(errand.AsyncErrandRegistry, make()) as reader:
+            (found,) = await reader.records.past_errands()
+            assert found.snapshot == await reader.records.past_errand(ids[0])
+
+    asyncio.run(look())
+
+
+def test_it_reads_no_altered_archive(errand: Any, tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    with errand.ErrandRegistry(store=SqliteStore(path), changes_max=1) as owner:
+        done(errand, owner)
+        done(errand, owner)
+        consume(errand, owner)
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE archive SET body = body || ' '")
     with (
-        errand.ErrandRegistry(store=make()),
-        Reader(errand.ErrandRegistry, make()) as reader,
-        pytest.raises(UnsupportedError, match="of a reader"),
+        Reader(errand.ErrandRegistry, SqliteStore(path)) as reader,
+        pytest.raises(StoreDamagedError, match="archived record with the sequence number"),
     ):
-        reader.records.past_errand(errand.ErrandId.new())
+        reader.records.past_errands()
 
 
 def test_effects_that_wait_for_their_delivery(tmp_path: Path, make: Callable[[], Store]) -> None:

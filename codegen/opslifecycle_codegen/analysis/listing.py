@@ -53,6 +53,9 @@ def listed(
         _check_filter(expr, tree.type, diagnostics)
         filters.append((str(name), tree.type, tree))
     pages = _pages(listing, tree_of, diagnostics)
+    if machine.retention is not None and machine.retention.archive is not None:
+        where = "a filter of a listing, if there is an archive"
+        refuse_reserved(where, () if pages is not None else listing.filters, diagnostics)
     by_id = tree_of(Expr(f"{machine.entity}.id", listing.mark))
     if pages is None and by_id not in order:
         # Records that are equal in it follow each other by their ids, as those of pages do.

@@ -107,6 +107,10 @@ RESERVED: dict[str, tuple[frozenset[str], str]] = {
         frozenset({"order_by", "descending", "limit", "after"}),
         "every such listing has this parameter",
     ),
+    "a filter of a listing, if there is an archive": (
+        frozenset({"descending", "limit", "after"}),
+        "the method that reads the archive has this parameter, and every filter of the listing",
+    ),
     "an order of a listing": (frozenset({"id"}), "every listing with `orders` has it"),
     "given to a supervisor": (
         frozenset({"id", "name", "source", "call"}),

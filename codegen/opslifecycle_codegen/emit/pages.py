@@ -83,16 +83,23 @@ def page_parameters(pages: Pages, names: PublicNames) -> dict[str, Type]:
     return {**types, **dict(zip(PAGE_PARAMETERS, page, strict=True))}
 
 
-def page_call(pages: Pages, wanted: str, width: int) -> list[str]:
-    """Return the statement that reads a page, given the tuple of the filters."""
+def bound_pairs(pages: Pages) -> list[Code]:
+    """Return the bounds of each order, for a tuple; none if no order has any."""
     least = {order: name for name, order in pages.above.items()}
     most = {order: name for name, order in pages.below.items()}
-    bounds = [
+    if not least and not most:
+        return []
+    return [
         layout.called("", [Code(least.get(name, "None")), Code(most.get(name, "None"))])
         for name, _ in pages.orders
     ]
+
+
+def page_call(pages: Pages, wanted: str, width: int) -> list[str]:
+    """Return the statement that reads a page, given the tuple of the filters."""
+    bounds = bound_pairs(pages)
     request = [Code(name) for name in PAGE_PARAMETERS]
-    request += [layout.called("", bounds)] if least or most else []
+    request += [layout.called("", bounds)] if bounds else []
     arguments = [Code(wanted), layout.called("_rt.PageRequest", request), Code("_snapshot_of")]
     whole = layout.called("return self._engine.page", arguments)
     return [line[8:] for line in layout.statement("", whole, "", indent=8, width=width)]

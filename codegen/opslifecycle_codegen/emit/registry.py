@@ -179,9 +179,11 @@ class RegistryLowering(MethodPrinter):
 
     def _archive(self) -> Iterator[PublicMethod]:
         for read in archive.archive_reads(self._program, self._names):
+            call = read.call(awaits=self._awaits)
+            lines = layout.statement("", call, "", indent=8, width=self._width)
             yield self._method(
                 read.name, read.types, read.returns, read.summary, [read.more],
-                self._call(*read.call(awaits=self._awaits)), runs=True,
+                [line[8:] for line in lines], runs=True,
                 keywords=() if "id" in read.types else read.types, defaults=archive.DEFAULTS,
             )  # fmt: skip
 

@@ -162,12 +162,14 @@ class Renderer:
             "base": self._base(),
             "registry": {
                 "methods": methods,
+                "archives": self._archives,
                 "own_effects": own_effects,
                 "consume": consuming(program, names, width),
                 **self._opening(),
             },
             "async_registry": {
                 "async_methods": RegistryLowering(program, names, width, awaits=True).methods(),
+                "archives": self._archives,
                 "own_effects": own_effects,
                 "consume": consuming(program, names, width, awaits=True),
                 **self._opening(awaits=True),

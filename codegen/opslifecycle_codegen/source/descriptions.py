@@ -252,7 +252,7 @@ _SECTIONS: dict[str, dict[str, str]] = {
     },
     "Archive": {
         "get": "The name of the method that returns an evicted record by its id.",
-        "since": "The name of the method that returns evicted records in the order of their ends.",
+        "since": "The name of the method that returns pages of evicted records.",
     },
     "Cursors": {
         "consumer": "The closed set of the consumers.",

@@ -11,7 +11,7 @@ import attrs
 from opslifecycle.clock import SYSTEM_CLOCK, Clock, CommandTime
 from opslifecycle.errors import InvalidValueError
 from opslifecycle.shell.alarm import Alarm
-from opslifecycle.shell.archive import Archive
+from opslifecycle.shell.archive import Archive, ArchivedForm
 from opslifecycle.shell.authority import Authority, IdT, RecordT
 from opslifecycle.shell.codec import MachineCodec
 from opslifecycle.shell.commands import Answer, Change, Decide, recovering
@@ -358,12 +358,15 @@ def _archive(
     snapshot_of = None if definition.feed is None else definition.feed.snapshot_of
     if snapshot_of is None:
         return None
-    codec = _codec(definition)
-
-    def read(id: str, body: str) -> object:
-        return snapshot_of(codec.deserialize(id, body), 0)
-
-    return Archive(engine, store, codec.schema, read)
+    codec, pages = _codec(definition), definition.pages
+    form = ArchivedForm(
+        schema=codec.schema,
+        deserialize=codec.deserialize,
+        snapshot_of=snapshot_of,
+        filters_of=definition.listing_keys,
+        orders_of=pages.keys_of if pages is not None else lambda record: (),
+    )
+    return Archive(engine, store, form)
 
 
 def restore_outbox(

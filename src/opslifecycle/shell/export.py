@@ -5,11 +5,21 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 from opslifecycle.errors import InvalidValueError, StoreDamagedError, StoreVersionError
 from opslifecycle.stores.base import RecordWrite, SchemaVersion, Store, StoreContents, commit_of
 from opslifecycle.stores.reading import UNREADABLE
 from opslifecycle.values.plain import Data, text_of
+
+
+class Named(Protocol):
+    """A store, as far as messages name it."""
+
+    @property
+    def name(self) -> str:
+        """The name of the store."""
+
 
 _FORMAT = 2
 _WHERE = "the capture"
@@ -94,7 +104,7 @@ def fill(store: Store, schema: SchemaVersion, stored: StoreContents) -> None:
 
 
 @contextlib.contextmanager
-def reporting_damage(store: Store | None) -> Iterator[None]:
+def reporting_damage(store: Named | None) -> Iterator[None]:
     """Raise StoreDamagedError for an exception that only contents of no registry can cause."""
     try:
         yield

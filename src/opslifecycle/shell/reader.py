@@ -94,7 +94,7 @@ class Reader(Generic[ReadsT_co]):
             raise RegistryClosedError
         with reporting_damage(self._store):
             found = self._look()
-            self._copy = _Copy(self._machine, self._definition, found.stored)
+            self._copy = _Copy(self._machine, self._definition, self._store, found.stored)
         # One for each thread: an opening that was interrupted may have started one.
         stopped = self._stopped = threading.Event()
         thread = threading.Thread(
@@ -227,6 +227,7 @@ class _Copy(Generic[ReadsT_co]):
         self,
         machine: type[Readable[ReadsT_co]],
         definition: AnyDefinition,
+        store: Store,
         contents: StoreContents,
     ) -> None:
         assert definition.codec is not None
@@ -237,8 +238,9 @@ class _Copy(Generic[ReadsT_co]):
         )
         self.replica = Replica(self._parts.engine, definition.codec)
         if self._parts.archive is not None:
-            # The rows of an archive are read by its owner only.
-            object.__setattr__(self.registry, "_archive", _Unsupported())
+            # A view of its own, because the thread that follows the store uses the other one.
+            archive = self._parts.archive.over(store.reading(definition.codec.schema))
+            object.__setattr__(self.registry, "_archive", archive)
         self._restore_outbox(contents)
 
     def take(self, contents: StoreContents, where: str) -> None:
@@ -298,13 +300,6 @@ def _changes(before: StoreContents, now: StoreContents) -> Iterator[StoredRow]:
     for id, body in now.records.items():
         if id not in fed and before.records.get(id) != body:
             yield id, None, True, body
-
-
-class _Unsupported:
-    """A part of a registry that a reader does not have."""
-
-    def __getattr__(self, name: str) -> NoReturn:
-        raise UnsupportedError(f"{name} of a reader")
 
 
 class _Refusing(Executor):

@@ -15,6 +15,7 @@ from typing import Generic, TypeAlias, TypeVar
 import attrs
 from opslifecycle.clock import SYSTEM_CLOCK
 from opslifecycle.errors import RegistryClosedError
+from opslifecycle.shell.archive import Elsewhere
 from opslifecycle.shell.authority import Authority, IdT, RecordT, Row
 from opslifecycle.shell.build import Definition, Parts, parts_of
 from opslifecycle.shell.codec import MachineCodec
@@ -73,7 +74,8 @@ def replicate(
 ) -> tuple[RegistryT, Parts[RecordT]]:
     """Return such a registry and its parts; see `replicate_registry`."""
     parts = parts_of(definition, {}, None, contents, None, SYSTEM_CLOCK)
-    parts = attrs.evolve(parts, executor=executor_of(parts.engine))
+    archive = None if parts.archive is None else parts.archive.over(Elsewhere())
+    parts = attrs.evolve(parts, executor=executor_of(parts.engine), archive=archive)
     registry = kind.__new__(kind)
     for name, part in parts.attributes().items():
         setattr(registry, name, part)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -19,7 +19,7 @@ from opslifecycle.errors import (
 from opslifecycle.values.plain import data_of
 
 if TYPE_CHECKING:
-    from opslifecycle.stores.reading import StoredRegistry
+    from opslifecycle.stores.reading import RegistryView
 
 #: Why a store that was closed writes nothing.
 CLOSED = "the store is closed; open a new registry"
@@ -169,11 +169,11 @@ class Store(ABC):
     def close(self) -> None:
         """Release ownership; twice is harmless."""
 
-    def reading(self, schema: SchemaVersion) -> Callable[[], StoredRegistry]:
-        """Return a function that reads the registry without owning it, as often as it is called.
+    def reading(self, schema: SchemaVersion) -> RegistryView:
+        """Return what reads the registry without owning it, as often as it is called.
 
         Args:
-            schema: The machine. The function raises what the methods of readers raise.
+            schema: The machine. The reads raise what the methods of readers raise.
 
         Raises:
             InvalidValueError: Only the owner of the registry can read it.
@@ -219,7 +219,7 @@ class Store(ABC):
     def archived(self, id: str) -> ArchivedRow | None:
         """Return the record with an id that was archived last; None if there is none.
 
-        Any thread may call this and the two other methods about archived records while the owner
+        Any thread may call this and the other methods about archived records while the owner
         writes.
 
         Raises:
@@ -230,6 +230,19 @@ class Store(ABC):
 
     def archived_after(self, sequence: int, limit: int) -> list[ArchivedRow]:
         """Return archived records after a sequence number, at most `limit`, in their order.
+
+        Raises:
+            StoreDamagedError: A record was altered.
+            PersistenceError: As for `archived`.
+        """
+        raise PersistenceError(self.name, "this store has no archive")
+
+    def archived_before(self, sequence: int | None, limit: int) -> list[ArchivedRow]:
+        """Return archived records before a sequence number, at most `limit`, the latest first.
+
+        Args:
+            sequence: The number; None for the latest records.
+            limit: How many records at most.
 
         Raises:
             StoreDamagedError: A record was altered.
@@ -340,6 +353,14 @@ class MemoryStore(Store):
         """See `Store.archived_after`."""
         start = bisect_right(self._archive, sequence, key=lambda row: row[0])
         return self._archive[start : start + limit]
+
+    def archived_before(self, sequence: int | None, limit: int) -> list[ArchivedRow]:
+        """See `Store.archived_before`."""
+        rows = self._archive
+        end = len(rows)
+        if sequence is not None:
+            end = bisect_left(rows, sequence, key=lambda row: row[0])
+        return rows[max(end - limit, 0) : end][::-1]
 
     def check_archive(self) -> int:
         """See `Store.check_archive`."""

@@ -8,7 +8,8 @@ from typing import Any, TypeAlias, TypeVar
 
 import attrs
 from opslifecycle.errors import StoreDamagedError
-from opslifecycle.stores.base import StoreContents
+from opslifecycle.locks import hold, owned_lock
+from opslifecycle.stores.base import ArchivedRow, StoreContents
 
 T = TypeVar("T")
 
@@ -104,3 +105,49 @@ class Reader(ABC):
     @abstractmethod
     def all(self) -> list[StoredRegistry]:
         """Return every registry of the machine."""
+
+    @abstractmethod
+    def archived(self, name: str, id: str) -> ArchivedRow | None:
+        """Return the record with an id that a registry has archived last; see `Store.archived`."""
+
+    @abstractmethod
+    def archived_after(self, name: str, sequence: int, limit: int) -> list[ArchivedRow]:
+        """Return archived records of a registry; see `Store.archived_after`."""
+
+    @abstractmethod
+    def archived_before(self, name: str, sequence: int | None, limit: int) -> list[ArchivedRow]:
+        """Return archived records of a registry; see `Store.archived_before`."""
+
+
+class RegistryView:
+    """Reads one registry without owning it: a call returns its state.
+
+    Any thread may read the archive, one at a time.
+
+    Args:
+        reader: The reader, which nothing else uses.
+        registry: The name of the registry.
+        name: The name of the store, for messages.
+    """
+
+    def __init__(self, reader: Reader, registry: str, name: str) -> None:
+        self._reader = reader
+        self._registry = registry
+        self.name = name
+        self._lock = owned_lock()
+
+    def __call__(self) -> StoredRegistry:
+        """Return the registry at one instant."""
+        return self._reader.registry(self._registry)
+
+    def archived(self, id: str) -> ArchivedRow | None:
+        """See `Store.archived`."""
+        return hold(self._lock, self._reader.archived, self._registry, id)
+
+    def archived_after(self, sequence: int, limit: int) -> list[ArchivedRow]:
+        """See `Store.archived_after`."""
+        return hold(self._lock, self._reader.archived_after, self._registry, sequence, limit)
+
+    def archived_before(self, sequence: int | None, limit: int) -> list[ArchivedRow]:
+        """See `Store.archived_before`."""
+        return hold(self._lock, self._reader.archived_before, self._registry, sequence, limit)

@@ -155,6 +155,12 @@ EFFECT_READS = [
     EffectCall(
         "archive", lambda w: w.registry.past_requests(limit=2), needs_archive=True, reads_data=True
     ),
+    EffectCall(
+        "archive_descending",
+        lambda w: w.registry.past_requests(limit=2, descending=True, amount_above=0),
+        needs_archive=True,
+        reads_data=True,
+    ),
     EffectCall("consume", lambda w: _consume(w), needs_archive=True),
     EffectCall("reads", lambda w: _read(w)),
     EffectCall("waits", lambda w: _wait(w)),

@@ -24,7 +24,18 @@ def check_archive(side: Side, exploration: Exploration, views: Views, states: li
     seen = {each.sequence: each.snapshot for each in found}
     if [each.sequence for each in found] != sorted(seen):
         raise FaultError("archive", f"sequence numbers {[each.sequence for each in found]}")
-    for sequence, record in _evicted(exploration, states).items():
+    since = getattr(side.registry, str(retention.archive.since))
+    if since(descending=True) != found[::-1]:
+        raise FaultError("archive", "it is another one in descending order")
+    evicted = _evicted(exploration, states)
+    types = {name: type for name, type, _ in side.program.views.filters}
+    for name, function in views.filters.items():
+        wanted = side.values.sample(types[name].required, 0)
+        plain, passing = side.values.plain(wanted), {e.sequence for e in since(**{name: wanted})}
+        for sequence, record in evicted.items():
+            if (sequence in passing) != (function({views.entity: record}) == plain):
+                raise FaultError("archive", f"{record} with {name}={wanted}")
+    for sequence, record in evicted.items():
         if sequence not in seen:
             raise FaultError("archive", f"it lacks {record}")
         names = {views.entity: record, "watcher_count": 0}

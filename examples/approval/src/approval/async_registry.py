@@ -13,7 +13,7 @@ from opslifecycle.runtime import v1 as _rt
 
 from .authority import RequestAuthority
 from .base import RequestRegistryBase
-from .enums import DecisionReader, RequestEffect
+from .enums import DecisionReader, RequestEffect, RequestKind, RequestStatus
 from .identifiers import PersonId, RequestId
 from .interface import AbstractRequestRegistry
 from .outbox import RequestOutboxMessage
@@ -32,6 +32,9 @@ class AsyncApprovalRegistry(_rt.AsyncContextManager, RequestRegistryBase):
     With a store, await `open` instead of calling the constructor, which opens the store
     in the calling thread and so blocks the loop.
     """
+
+    def _reads(self) -> AsyncApprovalRegistry:
+        return self
 
     @classmethod
     async def open(
@@ -111,12 +114,36 @@ class AsyncApprovalRegistry(_rt.AsyncContextManager, RequestRegistryBase):
     async def past_requests(
         self,
         *,
+        status: RequestStatus | None = None,
+        kind: RequestKind | None = None,
+        by: PersonId | None = None,
+        created_after: int | None = None,
+        amount_above: int | None = None,
         after: int = 0,
+        descending: bool = False,
         limit: int = 1000,
     ) -> list[_rt.Archived[RequestSnapshot]]:
+        if status is not None:
+            _rt.check_instance("status", status, RequestStatus)
+        if kind is not None:
+            _rt.check_instance("kind", kind, RequestKind)
+        if by is not None:
+            _rt.check_exact("by", by, PersonId)
+        if created_after is not None:
+            _rt.check_count("created_after", created_after)
+        if amount_above is not None:
+            _rt.check_count("amount_above", amount_above)
         _rt.check_count("after", after)
+        _rt.check_flag("descending", descending)
         _rt.check_count("limit", limit)
-        return await _rt.in_thread(self._archive.list_since, after, limit)
+        return await _rt.in_thread(
+            self._archive.list_since,
+            after,
+            limit,
+            descending,
+            (status, kind, by),
+            ((created_after, None), (amount_above, None)),
+        )
 
     def consume(
         self,

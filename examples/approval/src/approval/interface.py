@@ -192,13 +192,20 @@ class AbstractRequestRegistry(RequestReads):
     def past_requests(
         self,
         *,
+        status: RequestStatus | None = None,
+        kind: RequestKind | None = None,
+        by: PersonId | None = None,
+        created_after: int | None = None,
+        amount_above: int | None = None,
         after: int = 0,
+        descending: bool = False,
         limit: int = 1000,
     ) -> list[_rt.Archived[RequestSnapshot]]:
         """Decisions of the past.
 
-        Returns those that ended after a sequence number, at most `limit`, in order.
-        Reads the store: raises RegistryClosedError, PersistenceError,
-        StoreDamagedError.
+        Returns those that ended after a sequence number, at most `limit`, in order;
+        with `descending` those before it, the latest first. A filter that is None
+        selects everything. Reads the store: raises RegistryClosedError,
+        PersistenceError, StoreDamagedError.
         """
         raise _rt.UnsupportedError("past_requests")

@@ -75,12 +75,26 @@ def after(
 ) -> list[ArchivedRow]:
     """Return records after a sequence number, in their order."""
     first = number << POSITION_BITS
-    if sequence >= POSITION_MASK:
-        return []
+    since = first + min(sequence, POSITION_MASK)
     rows = link.run(
         f"SELECT key, id, version, body FROM {schema}.archive"
         " WHERE key > $1::bigint AND key <= $2::bigint ORDER BY key LIMIT $3::bigint",
-        first + sequence, first | POSITION_MASK, limit, deadline=deadline,
+        since, first | POSITION_MASK, limit, deadline=deadline,
+    )  # fmt: skip
+    return [_row(name, row) for row in rows]
+
+
+def before(
+    link: Link, schema: str, name: str, number: int, sequence: int | None, limit: int,
+    deadline: Deadline,
+) -> list[ArchivedRow]:  # fmt: skip
+    """Return records before a sequence number, the latest first."""
+    first = number << POSITION_BITS
+    until = POSITION_MASK if sequence is None else min(sequence - 1, POSITION_MASK)
+    rows = link.run(
+        f"SELECT key, id, version, body FROM {schema}.archive"
+        " WHERE key > $1::bigint AND key <= $2::bigint ORDER BY key DESC LIMIT $3::bigint",
+        first, first + until, limit, deadline=deadline,
     )  # fmt: skip
     return [_row(name, row) for row in rows]
 

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 
 import attrs
 from opslifecycle.errors import PersistenceError, StoreDamagedError
-from opslifecycle.stores.base import SchemaVersion, StoreContents
+from opslifecycle.stores.base import ArchivedRow, SchemaVersion, StoreContents
+from opslifecycle.stores.postgres import archive
 from opslifecycle.stores.postgres.claims import RegistryRow, read, registry_row
 from opslifecycle.stores.postgres.failures import failure_of
 from opslifecycle.stores.postgres.link import Deadline, Link, LinkLostError, RefusedError, within
@@ -76,9 +77,7 @@ class PostgresReader(Reader):
         with self._snapshot() as (link, deadline):
             found = self._registry(link, name, deadline)
         if found is None:
-            raise PersistenceError(
-                self._target.name, f"there is no registry {name!r} any more; list them again"
-            )
+            raise self._gone(name)
         return found
 
     def all(self) -> list[StoredRegistry]:
@@ -87,6 +86,39 @@ class PostgresReader(Reader):
             names = self._names(link, deadline)
             found = [self._registry(link, name, deadline) for name in names]
         return [each for each in found if each is not None]
+
+    def archived(self, name: str, id: str) -> ArchivedRow | None:
+        """See `Reader.archived`."""
+        with self._snapshot() as (link, deadline):
+            place = self._archive(link, name, deadline)
+            return None if place is None else archive.latest(link, *place, id, deadline)
+
+    def archived_after(self, name: str, sequence: int, limit: int) -> list[ArchivedRow]:
+        """See `Reader.archived_after`."""
+        with self._snapshot() as (link, deadline):
+            place = self._archive(link, name, deadline)
+            return [] if place is None else archive.after(link, *place, sequence, limit, deadline)
+
+    def archived_before(self, name: str, sequence: int | None, limit: int) -> list[ArchivedRow]:
+        """See `Reader.archived_before`."""
+        with self._snapshot() as (link, deadline):
+            place = self._archive(link, name, deadline)
+            return [] if place is None else archive.before(link, *place, sequence, limit, deadline)
+
+    def _archive(self, link: Link, name: str, deadline: Deadline) -> tuple[str, str, int] | None:
+        """Return where the archive of a registry is; None if the schema has none."""
+        row = registry_row(link, self._tables, name, deadline)
+        if row is None:
+            raise self._gone(name)
+        where = f"registry {name!r} in {self._target.name}"
+        self._schema.refuse_unreadable(row.machine, row.version, where)
+        if not archive.has_archive(link, self._tables, deadline):
+            return None
+        return self._tables, where, row.number
+
+    def _gone(self, name: str) -> PersistenceError:
+        reason = f"there is no registry {name!r} any more; list them again"
+        return PersistenceError(self._target.name, reason)
 
     def _registry(self, link: Link, name: str, deadline: Deadline) -> StoredRegistry | None:
         row = registry_row(link, self._tables, name, deadline)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
-from functools import partial
 
 from opslifecycle.errors import (
     InvalidValueError,
@@ -33,7 +32,7 @@ from opslifecycle.stores.postgres.reader import PostgresReader
 from opslifecycle.stores.postgres.schema import POSITION_BITS, check_schema_name
 from opslifecycle.stores.postgres.session import PATIENCE_SECONDS, Session, Target, enter, leave
 from opslifecycle.stores.postgres.writer import Write
-from opslifecycle.stores.reading import StoredRegistry
+from opslifecycle.stores.reading import RegistryView
 from opslifecycle.values import checks
 
 _log = EventLog("postgres")
@@ -108,9 +107,9 @@ class PostgresStore(Store):
         self._archiving = False
         self._notify: Callable[[], None] | None = None
 
-    def reading(self, schema: SchemaVersion) -> Callable[[], StoredRegistry]:
+    def reading(self, schema: SchemaVersion) -> RegistryView:
         """See `Store.reading`."""
-        return partial(PostgresReader(self._target, schema).registry, self._registry)
+        return RegistryView(PostgresReader(self._target, schema), self._registry, self.name)
 
     @property
     def name(self) -> str:
@@ -268,6 +267,12 @@ class PostgresStore(Store):
         with self._reading() as (session, deadline), session.side() as link:
             place = (session.target.schema, self.name, self._number)
             return archive.after(link, *place, sequence, limit, deadline)
+
+    def archived_before(self, sequence: int | None, limit: int) -> list[ArchivedRow]:
+        """See `Store.archived_before`."""
+        with self._reading() as (session, deadline), session.side() as link:
+            place = (session.target.schema, self.name, self._number)
+            return archive.before(link, *place, sequence, limit, deadline)
 
     def check_archive(self) -> int:
         """See `Store.check_archive`."""

@@ -90,6 +90,63 @@ def _exists(database: sqlite3.Connection, path: str) -> bool:
     return bool(found)
 
 
+def latest(database: sqlite3.Connection, path: str, number: int, id: str) -> ArchivedRow | None:
+    """Return the record with an id that a registry has archived last."""
+    first = number << POSITION_BITS
+    rows = _rows(
+        database, path,
+        f"{_COLUMNS} WHERE id = ? AND key BETWEEN ? AND ? ORDER BY key DESC LIMIT 1",
+        id, first, first | POSITION_MASK,
+    )  # fmt: skip
+    return rows[0] if rows else None
+
+
+def after(
+    database: sqlite3.Connection, path: str, number: int, sequence: int, limit: int
+) -> list[ArchivedRow]:
+    """Return records of a registry after a sequence number, in their order."""
+    first = number << POSITION_BITS
+    return _rows(
+        database, path,
+        f"{_COLUMNS} WHERE key > ? AND key <= ? ORDER BY key LIMIT ?",
+        first + min(sequence, POSITION_MASK), first | POSITION_MASK, limit,
+    )  # fmt: skip
+
+
+def before(
+    database: sqlite3.Connection, path: str, number: int, sequence: int | None, limit: int
+) -> list[ArchivedRow]:
+    """Return records of a registry before a sequence number, the latest first."""
+    first = number << POSITION_BITS
+    until = POSITION_MASK if sequence is None else min(sequence - 1, POSITION_MASK)
+    return _rows(
+        database, path,
+        f"{_COLUMNS} WHERE key > ? AND key <= ? ORDER BY key DESC LIMIT ?",
+        first, first + until, limit,
+    )  # fmt: skip
+
+
+def _rows(
+    database: sqlite3.Connection, path: str, statement: str, *values: int | str
+) -> list[ArchivedRow]:
+    if not _exists(database, path):
+        return []
+    found = database.execute(statement, values).fetchall()
+    return [_checked(path, *row)[0] for row in found]
+
+
+def _checked(
+    path: str, key: int, id: str, version: int, body: str, checksum: int
+) -> tuple[ArchivedRow, int]:
+    """Return a row and its checksum."""
+    sequence = key & POSITION_MASK
+    kinds = (type(id), type(version), type(body))
+    if kinds != (str, int, str) or checksum != _checksum(key, id, version, body):
+        rule = f"the archived record with the sequence number {sequence} was altered"
+        raise StoreDamagedError(path, sequence, rule)
+    return (sequence, id, version, body), checksum
+
+
 class ArchiveReader:
     """Reads the archive of one registry, on a connection of its own, for any thread.
 
@@ -109,20 +166,19 @@ class ArchiveReader:
 
     def latest(self, id: str) -> ArchivedRow | None:
         """Return the record with an id that was archived last."""
-        rows = self._rows(
-            f"{_COLUMNS} WHERE id = ? AND key BETWEEN ? AND ? ORDER BY key DESC LIMIT 1",
-            id, self._first, self._first | POSITION_MASK,
-        )  # fmt: skip
-        return rows[0] if rows else None
+        return self._read(lambda database: latest(database, self._name, self._number, id))
 
     def after(self, sequence: int, limit: int) -> list[ArchivedRow]:
         """Return records after a sequence number, in their order."""
-        if sequence >= POSITION_MASK:
-            return []
-        return self._rows(
-            f"{_COLUMNS} WHERE key > ? AND key <= ? ORDER BY key LIMIT ?",
-            self._first + sequence, self._first | POSITION_MASK, limit,
-        )  # fmt: skip
+        return self._read(
+            lambda database: after(database, self._name, self._number, sequence, limit)
+        )
+
+    def before(self, sequence: int | None, limit: int) -> list[ArchivedRow]:
+        """Return records before a sequence number, the latest first."""
+        return self._read(
+            lambda database: before(database, self._name, self._number, sequence, limit)
+        )
 
     def check(self) -> int:
         """Read every record, and compare their number and checksums with the totals.
@@ -136,14 +192,9 @@ class ArchiveReader:
         """Close the connection; later reads open it again."""
         hold(self._lock, self._disconnect)
 
-    def _rows(self, statement: str, *values: int | str) -> list[ArchivedRow]:
-        def read(database: sqlite3.Connection) -> list[ArchivedRow]:
-            if not _exists(database, self._name):
-                return []
-            found = database.execute(statement, values).fetchall()
-            return [self._checked(*row)[0] for row in found]
-
-        return hold(self._lock, self._reading, read)
+    def _read(self, read: Callable[[sqlite3.Connection], T]) -> T:
+        found: T = hold(self._lock, self._reading, read)
+        return found
 
     def _disconnect(self) -> None:
         database, self._database = self._database, None
@@ -161,7 +212,7 @@ class ArchiveReader:
             )
             count = total = 0
             for row in rows:
-                total += self._checked(*row)[1]
+                total += _checked(self._name, *row)[1]
                 count += 1
             totals = database.execute(
                 "SELECT count, total FROM archive_totals WHERE number = ?", (self._number,)
@@ -171,17 +222,6 @@ class ArchiveReader:
         if (count, total) != (totals or (0, 0)):
             raise StoreDamagedError(self._name, 0, "records of the archive are missing")
         return count
-
-    def _checked(
-        self, key: int, id: str, version: int, body: str, checksum: int
-    ) -> tuple[ArchivedRow, int]:
-        """Return a row and its checksum."""
-        sequence = key & POSITION_MASK
-        kinds = (type(id), type(version), type(body))
-        if kinds != (str, int, str) or checksum != _checksum(key, id, version, body):
-            rule = f"the archived record with the sequence number {sequence} was altered"
-            raise StoreDamagedError(self._name, sequence, rule)
-        return (sequence, id, version, body), checksum
 
     def _reading(self, read: Callable[[sqlite3.Connection], T]) -> T:
         try:
@@ -206,6 +246,10 @@ class ArchivingStore(Store):
     def archived_after(self, sequence: int, limit: int) -> list[ArchivedRow]:
         """See `Store.archived_after`."""
         return self._open_archive().after(sequence, limit)
+
+    def archived_before(self, sequence: int | None, limit: int) -> list[ArchivedRow]:
+        """See `Store.archived_before`."""
+        return self._open_archive().before(sequence, limit)
 
     def check_archive(self) -> int:
         """See `Store.check_archive`."""

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from opslifecycle.errors import PersistenceError, StoreDamagedError
-from opslifecycle.stores.base import SchemaVersion
+from opslifecycle.stores.base import ArchivedRow, SchemaVersion
 from opslifecycle.stores.reading import UNREADABLE, Known, Reader, StoredRegistry
+from opslifecycle.stores.sqlite import archive
 from opslifecycle.stores.sqlite.archive import ArchiveReader
 from opslifecycle.stores.sqlite.catalog import (
     RegistryRow,
@@ -101,15 +102,50 @@ class StoreReader(Reader):
         """
         found = self._registry(name)
         if found is None:
-            raise PersistenceError(
-                str(self._path), f"there is no registry {name!r} any more; list them again"
-            )
+            raise self._gone(name)
         return found
 
     def all(self) -> list[StoredRegistry]:
         """Return every registry of the machine."""
         found = [self._registry(name) for name in self.names()]
         return [each for each in found if each is not None]
+
+    def archived(self, name: str, id: str) -> ArchivedRow | None:
+        """See `Reader.archived`."""
+        path = str(self._path)
+        return self._read(
+            lambda database, _: archive.latest(database, path, self._number(database, name), id)
+        )
+
+    def archived_after(self, name: str, sequence: int, limit: int) -> list[ArchivedRow]:
+        """See `Reader.archived_after`."""
+        path = str(self._path)
+        return self._read(
+            lambda database, _: archive.after(
+                database, path, self._number(database, name), sequence, limit
+            )
+        )
+
+    def archived_before(self, name: str, sequence: int | None, limit: int) -> list[ArchivedRow]:
+        """See `Reader.archived_before`."""
+        path = str(self._path)
+        return self._read(
+            lambda database, _: archive.before(
+                database, path, self._number(database, name), sequence, limit
+            )
+        )
+
+    def _number(self, database: sqlite3.Connection, name: str) -> int:
+        """Return the number of a registry of the machine."""
+        row = registry_row(database, str(self._path), name)
+        if row is None:
+            raise self._gone(name)
+        self._schema.refuse_unreadable(row.machine, row.version, str(self._path))
+        return row.number
+
+    def _gone(self, name: str) -> PersistenceError:
+        reason = f"there is no registry {name!r} any more; list them again"
+        return PersistenceError(str(self._path), reason)
 
     def _registry(self, name: str) -> StoredRegistry | None:
         return self._read(lambda database, file: self._advance(database, file, name))

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import ctypes
 import sqlite3
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -25,7 +23,7 @@ from opslifecycle.errors import (
 )
 from opslifecycle.stores.base import CLOSED, Commit, Interrupted, SchemaVersion, StoreContents
 from opslifecycle.stores.epochs import in_new_epoch
-from opslifecycle.stores.reading import StoredRegistry
+from opslifecycle.stores.reading import RegistryView
 from opslifecycle.stores.sqlite import lease
 from opslifecycle.stores.sqlite.archive import ArchiveReader, ArchivingStore, add_archived
 from opslifecycle.stores.sqlite.catalog import check_schema, refuse_other_layouts, registry_row
@@ -118,9 +116,9 @@ class SqliteStore(ArchivingStore):
         """See `Store.is_open`."""
         return self._database is not None
 
-    def reading(self, schema: SchemaVersion) -> Callable[[], StoredRegistry]:
+    def reading(self, schema: SchemaVersion) -> RegistryView:
         """See `Store.reading`."""
-        return partial(StoreReader(self._path, schema).registry, self._registry)
+        return RegistryView(StoreReader(self._path, schema), self._registry, self.name)
 
     # Opening ------------------------------------------------------------------------------------
 
