@@ -24,6 +24,7 @@ from benchmarks import (
     server,
     starting,
     supervised,
+    timers,
     transactions,
 )
 from benchmarks.measuring import Measured, Named, Ratio, figure_text, held
@@ -38,11 +39,13 @@ OURS: list[Named] = [
     *transactions.contests,
     *starting.contests,
     *supervised.contests,
+    *timers.contests,
 ]
 RATIOS = [
     *memory.RATIOS, *peers_contest.RATIOS, *durable.RATIOS, *starting.RATIOS, *server.RATIOS,
     *clusters.RATIOS,
     *supervised.RATIOS, *transactions.RATIOS, *archived.RATIOS,
+    *timers.RATIOS,
 ]  # fmt: skip
 
 

@@ -14,6 +14,8 @@ GROWTH = [
     ("barrier", "barriers of", "an end, by size of its barrier"),
     ("watchers", "", "an end told to a watch, by watches of the operation"),
     ("feed length", "", "an end, by retained rows"),
+    ("timers", "set", "an order with two timers, by timers that wait"),
+    ("timers", "fire", "a timer that fires, by timers that wait"),
 ]
 
 COLORS = {"raw SQLite": "tab:gray", "raw SQLite, awaited": "tab:green", "registry": "tab:blue"}
