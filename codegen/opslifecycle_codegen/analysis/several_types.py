@@ -6,7 +6,7 @@ import re
 
 from opslifecycle_codegen.analysis.refined import given_limits, integer_of, is_several
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
-from opslifecycle_codegen.ir.several import LIST, SET
+from opslifecycle_codegen.ir.several import SET
 from opslifecycle_codegen.ir.symbols import Symbols
 from opslifecycle_codegen.ir.types import SCALARS, STR, UNKNOWN, Limits, Type
 from opslifecycle_codegen.source import model, type_model
@@ -18,7 +18,7 @@ _SPELLED = re.compile(r"(list|frozenset)\s*\[\s*(\w+)\s*\]")
 _DICT = re.compile(r"(dict)\s*\[\s*(\w+)\s*,\s*(\w+)\s*\]")
 #: Kinds of types whose values a list can hold, and what messages call them.
 _HELD = "it holds integers, decimal numbers, texts, times, bytes, ids and members of closed sets"
-_IN_LISTS = f"{_HELD}; a list holds values, too"
+_MORE = f"{_HELD}; lists and dicts hold values, too"
 _ELEMENTS = ("bool", "int", "str", "datetime", "timedelta", "decimal", "bytes", "enum", "id")
 
 
@@ -73,18 +73,18 @@ class _Several:
     def _element(self, kind: str, word: str, declared: type_model.RefinedType) -> Type | None:
         found = SCALARS.get(word) or self._symbols.type_named(word)
         value = next((each for n, each in self._machine.values.items() if n == word), None)
-        if value is not None and kind == LIST and value.python is None:
+        if value is not None and kind != SET and value.python is None:
             return Type("union" if value.variants else "record", word)
         if found is None:
             message = f"there is no type {word!r}"
             hint = nearest(word, [*SCALARS, *self._symbols.type_names()])
             rule = "unknown-type"
             if value is not None or word in {*map(str, self._machine.types)}:
-                rule, message, hint = "wrong-type", f"a {kind} cannot hold a {word}", _IN_LISTS
+                rule, message, hint = "wrong-type", f"a {kind} cannot hold a {word}", _MORE
             self._diagnostics.add(declared.type.mark, rule, message, hint)
         elif found.kind not in _ELEMENTS:
             message = f"a {kind} cannot hold a {found.kind}"
-            self._diagnostics.add(declared.type.mark, "wrong-type", message, _IN_LISTS)
+            self._diagnostics.add(declared.type.mark, "wrong-type", message, _MORE)
             return None
         return found
 

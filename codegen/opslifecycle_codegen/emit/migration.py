@@ -17,7 +17,7 @@ from opslifecycle_codegen.ir.messages import (
 from opslifecycle_codegen.ir.migrations import RECORD, REGISTRY, AddedValue, Migration
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.public_names import public_names
-from opslifecycle_codegen.ir.several import element_of
+from opslifecycle_codegen.ir.several import DICT, element_of
 from opslifecycle_codegen.ir.symbols import snake
 from opslifecycle_codegen.ir.types import Type
 
@@ -148,7 +148,10 @@ class MigrationLowering:
             elif inner.several and element.kind in ("record", "union"):
                 function = self._type(step, element)
                 if function:
-                    lines += [f"for each in data.get({key}) or ():", f"    {function}(each)"]
+                    among = f"data.get({key}) or ()"
+                    if inner.kind == DICT:
+                        among = f"(data.get({key}) or {{}}).values()"
+                    lines += [f"for each in {among}:", f"    {function}(each)"]
             elif inner.kind in ("record", "union", "variant"):
                 function = self._type(step, inner)
                 if function:

@@ -105,6 +105,12 @@ class Builder:
             tree.setdefault("types", {})[name] = declared
             shapes.lists[name] = element
             self.has("list of values")
+        if held and self.dicts.chance(25):
+            name, element = words.type(), self.dicts.one(held)
+            declared = {"summary": words.text(), "type": f"dict[str, {element}]", "max_length": 2}
+            tree.setdefault("types", {})[name] = declared
+            shapes.dicts[name] = ("str", element)
+            self.has("dict of values")
 
     def _refined(self) -> None:
         """Integers with a declared range: it may begin below zero, and may leave out zero."""

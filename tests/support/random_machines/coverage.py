@@ -23,7 +23,7 @@ FEATURES = [
     "field: id",
     "field: optional", "field: str", "field: str with limits", "id: with a pattern",
     "id: an int", "id: an int of records", "field: Decimal", "field: bytes",
-    "field: list", "field: frozenset", "field: dict", "list of values",
+    "field: list", "field: frozenset", "field: dict", "list of values", "dict of values",
     "field: union", "field: value", "group", "guard",
     "guard with a parameter",
     "guard of create", "idempotent in", "initial value: constant",

@@ -208,6 +208,10 @@ class Expressions:
             if value is not None and " " not in value:
                 self.used.add("expression: value of a key")
                 yield f"{path}.get({key}, {value}) == {value}"
+                fields = [n for n, t in self._shapes.records.get(inner, {}).items() if t == "bool"]
+                for name in fields[:1]:
+                    self.used.add("expression: field of a key")
+                    yield f"{got} is not None and {got}.{name}"
                 if inner in ("int", *self._shapes.numbers):
                     yield f"{got} is not None and {got} {self._apart.one(['<', '>='])} {value}"
 

@@ -232,12 +232,13 @@ class Formulas:
     def _of_dict(self, tree: Put | Without | Get, names: Environment) -> Shape:
         base, key = self.truth(tree.base, names), self.truth(tree.key, names)
         if isinstance(tree, Put):
-            return self._shapes.tables.put(base, key, self.truth(tree.value, names))
+            element = element_of(tree.type)
+            return self._shapes.put(element, base, key, _bare(self.shape(tree.value, names)))
         if isinstance(tree, Without):
             return self._shapes.tables.without(base, key)
         found = self._shapes.value_of_key(element_of(tree.base.type), base, key)
         if tree.default is not None:
-            return ite(found.there, found.value, self.truth(tree.default, names))
+            return merged(found.there, found.value, _bare(self.shape(tree.default, names)))
         return found
 
     def _joined_set(self, tree: Items | Joined, names: Environment) -> tuple[Formula, ...]:

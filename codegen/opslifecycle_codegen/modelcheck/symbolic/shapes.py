@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -183,7 +184,7 @@ class Shapes:
         found: Formula = 0
         if type.kind == DICT:
             for key, each in value:
-                found = self.tables.put(found, self.text(key), self.constant(element, each))
+                found = self.put(element, found, self.text(key), self.constant(element, each))
             return found
         for each in value:
             found = self.sequences.longer(
@@ -191,18 +192,51 @@ class Shapes:
             )
         return found
 
+    def put(self, type: Type, base: Formula, key: Formula, shape: Shape) -> Formula:
+        """Return a dict with the value of one key set; its values have a type."""
+        return self.tables.put(base, key, *self.leaves(type, shape))
+
     def value_of_key(self, type: Type, base: Formula, key: Formula) -> Maybe:
         """Return the value that a dict has behind a key, of the type of its values."""
-        value = self.tables.value(base, key)
+        places = itertools.count()
+
+        def leaf(part: Type) -> Formula:
+            return self._within(part, self.tables.value(base, key, next(places)))
+
+        return Maybe(self.tables.has(base, key), self._rebuilt(type, leaf))
+
+    def _within(self, type: Type, value: Formula) -> Formula:
+        """Return a number as one that a leaf of a type can be."""
         if type == BOOL:
-            value = same(value, 1)
-        elif type.integral or type.kind == "enum":
-            least, most = type.range if type.integral else (0, 0)
-            if type.kind == "enum":
-                most = len(self._layouts.members(type.name)) - 1
-            inside = both(at_most(least, value), at_most(value, most))
-            value = ite(inside, value, least)
-        return Maybe(self.tables.has(base, key), value)
+            return same(value, 1)
+        if type.integral:
+            least, most = type.range
+        elif type.kind == "enum":
+            least, most = 0, len(self._layouts.members(type.name)) - 1
+        elif type.kind == "variants":
+            least, most = 0, len(self.variants(type.name)) - 1
+        else:
+            return value
+        return ite(both(at_most(least, value), at_most(value, most)), value, least)
+
+    def _rebuilt(self, type: Type, leaf: Callable[[Type], Formula]) -> Shape:
+        """Return the value whose leaves a function makes, in the order of `leaves`."""
+        if type.optional:
+            there = leaf(BOOL)
+            return Maybe(there, self._rebuilt(type.required, leaf))
+        if type.kind in ("union", "variant"):
+            union = self.union_of(type)
+            variant = leaf(Type("variants", union))
+            fields = [
+                tuple(self._rebuilt(each, leaf) for each in types)
+                for types in self._variant_fields(union)
+            ]
+            return Sum(variant, tuple(fields))
+        if type.kind == "record":
+            return tuple(self._rebuilt(each, leaf) for each in self.fields(type))
+        if type.kind == SET:
+            return tuple(leaf(BOOL) for _ in self._layouts.members(element_of(type).name))
+        return leaf(type)
 
     def element(self, type: Type, shape: Shape) -> Formula:
         """Return an element of a list as one formula; of a value, a function of its parts."""

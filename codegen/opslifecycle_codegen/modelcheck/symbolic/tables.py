@@ -35,10 +35,10 @@ class Tables:
         #: Returns the value of a function of which nothing else is known.
         self.unknown: Callable[..., Formula] = applied
 
-    def put(self, base: Formula, key: Formula, value: Formula) -> Formula:
-        """Return a dict with the value of one key set."""
-        number = ite(value, 1, 0) if is_bool(value) else value
-        return self.unknown(_WITH, base, key, number)
+    def put(self, base: Formula, key: Formula, *parts: Formula) -> Formula:
+        """Return a dict with the value of one key set, which is made of these parts."""
+        numbers = [ite(each, 1, 0) if is_bool(each) else each for each in parts]
+        return self.unknown(_WITH, base, key, *numbers)
 
     def without(self, base: Formula, key: Formula) -> Formula:
         """Return a dict without a key."""
@@ -58,19 +58,19 @@ class Tables:
         found = self.unknown("dict has", base, key, is_bool=True)
         return both(negated(same(base, 0)), found)
 
-    def value(self, base: Formula, key: Formula) -> Formula:
-        """Return the value of a key as a number, where the dict has it."""
+    def value(self, base: Formula, key: Formula, part: int = 0) -> Formula:
+        """Return a part of the value of a key as a number, where the dict has it."""
         if not isinstance(base, Term):
             return 0
         if base.op == "ite":
             test, *sides = base.args
-            return ite(test, *(self.value(each, key) for each in sides))
+            return ite(test, *(self.value(each, key, part) for each in sides))
         if base.op == "call" and base.name == _WITH:
-            before, own, number = base.args
-            return ite(same(own, key), number, self.value(before, key))
+            before, own, *parts = base.args
+            return ite(same(own, key), parts[part], self.value(before, key, part))
         if base.op == "call" and base.name == _WITHOUT:
-            return self.value(base.args[0], key)
-        return self.unknown("dict value", base, key)
+            return self.value(base.args[0], key, part)
+        return self.unknown(f"dict value {part}" if part else "dict value", base, key)
 
     def length(self, base: Formula, most: int) -> Formula:
         """Return the number of items of a dict, whose parts have at most `most` each."""
