@@ -77,6 +77,14 @@ def _steps(timers: int) -> _Taken:
     return _Taken(*(each / _ORDERS for each in steps))
 
 
+def _step(name: str, timers: int) -> Callable[[], float]:
+    def run() -> float:
+        taken: float = getattr(_steps(timers), name)
+        return taken
+
+    return run
+
+
 def _dict_of(count: int) -> Callable[[], float]:
     """A bare dict of as many ids, which a step finds as often as a registry finds a record."""
     machine = _machine()
@@ -99,9 +107,7 @@ def _grown() -> Contest:
     contestants: dict[str, Callable[[], float]] = {}
     for step in _Taken._fields:
         for count in WAITING:
-            contestants[f"{step} at {count:,}"] = lambda step=step, count=count: getattr(
-                _steps(count), step
-            )
+            contestants[f"{step} at {count:,}"] = _step(step, count)
     for count in WAITING:
         contestants[f"dict of {count:,}"] = _dict_of(count)
     return Contest(_NAME, "order", contestants)

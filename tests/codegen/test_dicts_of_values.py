@@ -160,6 +160,10 @@ def test_a_search_reads_the_fields_of_values() -> None:
     assert "Line(count=2," in test
 
 
+IS_PACKED = "{when: line.is_packed, error: {no_line: {article: article}}}"
+NO_LINES = "{when: 'lines == {}', error: {unknown: {id: id}}}"
+
+
 class TestProofs:
     def test_a_proof_takes_any_dict(self) -> None:
         proof = induction(program_of(TEXT.encode(), "m.yaml"))
@@ -172,16 +176,15 @@ class TestProofs:
         text = changed(
             ("each.lines.get('bolt') is None or each.lines.get('bolt').count >= 1", packed),
             ("guards: [known, more]", "guards: [known, more, is_packed]"),
-            ("  was_lost:", "  is_packed: {when: line.is_packed, error: {no_line: {article: article}}}\n"
-             "  was_lost:"),
+            ("  was_lost:", f"  is_packed: {IS_PACKED}\n  was_lost:"),
             ("params: {lines: Lines}\n", "params: {lines: Lines}\n    guards: [known, none]\n"),
-            ("  packed:\n", "  none: {when: 'lines == {}', error: {unknown: {id: id}}}\n  packed:\n"),
+            ("  packed:\n", f"  none: {NO_LINES}\n  packed:\n"),
         )  # fmt: skip
         proof = induction(program_of(text.encode(), "m.yaml"))
         assert (proof.failed, proof.outside) == ([], {})
         # Without the guard, an unpacked line is put.
         text = text.replace("[known, more, is_packed]", "[known, more]").replace(
-            "  is_packed: {when: line.is_packed, error: {no_line: {article: article}}}\n", ""
+            f"  is_packed: {IS_PACKED}\n", ""
         )
         assert induction(program_of(text.encode(), "m.yaml")).failed
 

@@ -515,6 +515,13 @@ def put(machine: Machine, where: str, word: str) -> None:
             machine["history"] = {"summary": "S.", "method": "zz_h", "last": 2, "params": [word]}
         case "a filter or a bound of a listing with `orders`":
             put_listing(machine, {"filters": {word: "alpha.zz_total"}})
+        case "a filter of a listing, if there is an archive":
+            put_listing(machine, {"filters": {word: "alpha.zz_total"}})
+            del machine["listing"]["orders"]
+            machine["retention"] = {
+                "evict": "records", "max_entries": "9",
+                "archive": {"summary": "S.", "get": "zz_past", "since": "zz_pasts"},
+            }  # fmt: skip
         case "an order of a listing":
             put_listing(machine, {"orders": {word: "alpha.id"}})
         case "given to a supervisor":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any, Generic, NoReturn, Protocol, TypeVar
+from typing import Generic, NoReturn, Protocol, TypeVar
 
 import attrs
 from opslifecycle.errors import OpsLifecycleError, UnsupportedError
@@ -82,10 +82,10 @@ class ArchivedForm(Generic[SnapshotT]):
     """
 
     schema: SchemaVersion
-    deserialize: Callable[[str, str], Any]
-    snapshot_of: Callable[[Any, int], SnapshotT]
-    filters_of: Callable[[Any], Sequence[Hashable]]
-    orders_of: Callable[[Any], Sequence[SortKey]]
+    deserialize: Callable[[str, str], object]
+    snapshot_of: Callable[..., SnapshotT]
+    filters_of: Callable[..., Sequence[Hashable]]
+    orders_of: Callable[..., Sequence[SortKey]]
 
 
 class Archive(Generic[SnapshotT]):
