@@ -131,3 +131,23 @@ def test_a_value_without_fields_is_printed_as_a_formatter_does(linted: Linted) -
         tree["values"] = {"Union": {"summary": "U.", "tag": "kind", "variants": variants}}
         fields["a_field_of_this_length"] = {"type": "Union", "initial": f"{variant}()"}
         linted.add(tree)
+
+
+@pytest.mark.parametrize(
+    "many", ["list[{}]", "list[{}] | None", "dict[str, {}]", "dict[str, {}] | None"]
+)
+def test_a_field_that_begins_empty_is_printed_as_a_formatter_does(
+    linted: Linted, many: str
+) -> None:
+    for length in range(20, 49, 4):
+        tree, actions = parcel("actions")
+        name, (held, optional, _) = "L" * length, many.partition(" | None")
+        tree["values"] = {name: {"summary": "L.", "fields": {"count": "int"}}}
+        held = held.format(name)
+        tree["types"] = {"Several": {"summary": "S.", "type": held, "max_length": 2}}
+        empty = "{}" if held.startswith("dict") else "[]"
+        tree["fields"]["f" * length] = {"type": f"Several{optional}", "initial": empty}
+        actions["lose"]["params"] = {"p" * length: f"Several{optional}"}
+        actions["lose"]["update"] = {f"parcel.{'f' * length}": "p" * length}
+        tree["recovery"].pop("do")
+        linted.add(tree)

@@ -126,9 +126,14 @@ def _annotated(
     after = f" = {reader.text(value)}" if value is not None else ""
     whole = f"{before}{reader.text(annotation)} = "
     in_value = value is not None and place.fits(f"{place.margin}{whole}(")
-    if value is None or isinstance(annotation, ast.Subscript) or not in_value:
+    # Parentheses around an empty display would be of no use.
+    is_call = isinstance(value, ast.Call)
+    if not in_value or (isinstance(annotation, ast.Subscript) and not is_call):
         return breaking.statement(before, reader.code(annotation), after, place)
-    return breaking.statement(whole, reader.code(value), "", place)
+    assert value is not None
+    code = reader.code(value)
+    code = code if code.parts else layout.literal(code.text)
+    return breaking.statement(whole, code, "", place)
 
 
 def _code_of(text: str) -> Code | None:

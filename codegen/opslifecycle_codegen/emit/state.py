@@ -98,6 +98,9 @@ class StateLowering:
         hint = f": {type}" if _is_wider(start.type) else ""
         before = f"self.{start.name}{hint} = "
         code = self._constants.short(first_code(self._program, start))
+        if hint and code.text.endswith("()"):
+            # An empty collection: a long line is broken in the annotation, if anywhere.
+            return [before + code.text]
         # What has no brackets to break at gets some.
         code = code if code.parts else layout.literal(code.text)
         lines = layout.statement(before, code, "", indent=8, width=self._width)
