@@ -48,8 +48,8 @@ def changed(*edits: tuple[str, str]) -> str:
 
 
 def only(text: str) -> Scenario:
-    """Return the one scenario of a machine."""
-    (scenario,) = scenarios(program_of(text.encode(), "m.yaml"))
+    """Return the scenario of a machine about lines."""
+    scenario, _ = scenarios(program_of(text.encode(), "m.yaml"))
     return scenario
 
 
@@ -90,6 +90,25 @@ def test_rules_read_the_value_of_a_key(orders: ModuleType, tmp_path: Path) -> No
     assert data["lines"]["bolt"] == bolt
     assert data["ends"] == {"bolt": {"kind": "sent", "line": bolt}}
     assert structure(bolt, orders.Line) == many
+
+
+def test_an_element_goes_on_to_its_next_variant(orders: ModuleType) -> None:
+    with orders.OrderRegistry() as registry:
+        registry.begin(id := orders.OrderId.new())
+        registry.want(id, "bolt", 3)
+        registry.want(id, "nut", 4)
+        registry.want(id, "nut", 5)
+        registry.pack(id, "nut", "A")
+        with pytest.raises(orders.NoLineError):
+            registry.pack(id, "nut", "B")
+        with pytest.raises(orders.OrderNotFoundError):
+            registry.send(id)
+        registry.pack(id, "bolt", "A")
+        assert registry.snapshot(id).states == {
+            "bolt": orders.Packed(3, "A"),
+            "nut": orders.Packed(5, "A"),
+        }
+        registry.send(id)
 
 
 @pytest.mark.parametrize("value", [{}, FrozenDict({"bolt": "x"}), FrozenDict({"B": None}), None])

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from opslifecycle_codegen.analysis.expressions import Checker
 
 _QUANTIFIERS = ("all", "any", "count", "distinct")
+#: What to do instead of a loop over a list (ADR 0047).
+_KEEP = "keep in a field what rules ask of all elements, such as a number or a sum"
 
 
 def check_call(checker: Checker, node: ast.Call, scope: Scope) -> Expression:
@@ -52,6 +54,8 @@ def check_call(checker: Checker, node: ast.Call, scope: Scope) -> Expression:
     named = scope.symbols.type_named(name)
     if named is not None and named.kind == "variant":
         return _constructed(checker, node, named, scope)
+    if name == "sum":
+        raise checker.refuse(node.func, "unknown-name", "no rule adds up elements", _KEEP)
     known = [*_QUANTIFIERS, *MOMENTS, DECIMAL, LEN, WITHOUT, "min", "max"]
     raise checker.refuse(
         node.func, "unknown-name", f"there is no function {name!r}", nearest(name, known)
@@ -116,6 +120,9 @@ def _loop(checker: Checker, part: ast.comprehension, scope: Scope) -> tuple[Scop
         inner, many = enum, enum.name
     else:
         many = checker.check(part.iter, scope)
+        if many.type.several:
+            message = f"no rule goes through the elements of {many.type}"
+            raise checker.refuse(part.iter, "wrong-type", message, _KEEP)
         if many.type.kind != "collection" or many.type.inner is None:
             message = f"expected a collection, found {many.type}"
             raise checker.refuse(part.iter, "wrong-type", message)
