@@ -149,7 +149,7 @@ PLANTED: list[tuple[Callable[[Patch], None], str, set[str], int]] = [
     (_effects_of_an_ending_action_are_dropped, "effect: of an ending action", {"effects"}, 352),
     (_built_in_effects_stand_anywhere, "hostile: a built-in effect in the list", set(), 949),
     (_words_are_written_as_they_are, "hostile: a name", set(), 39),
-    (_no_word_is_reserved, "hostile: a name", set(), 570),
+    (_no_word_is_reserved, "hostile: a name", set(), 708),
     (_numbers_leave_their_ranges, "", set(), 182),
     (_a_status_does_not_begin_anew, "timer: after", {"snapshot: status"}, 685),
     (_an_action_plans_no_timers, "timer: after", {"snapshot: status"}, 6),

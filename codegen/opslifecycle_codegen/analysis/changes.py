@@ -67,6 +67,8 @@ class Changes:
         }
         if field not in settable or (owner == entity and entity not in scope.names):
             hint = nearest(target, [f"{owner}.{name}" for name in settable])
+            if not fields:
+                hint = self._meant(field or owner)
             message = f"{str(target)!r} cannot be updated here"
             if owner == entity and entity not in scope.names:
                 hint = "a command of the whole registry updates fields of the registry"
@@ -86,6 +88,14 @@ class Changes:
         base = evolve(base, type=scope.narrowed.get(owner, base.type))
         place = Field(settable[field], base, field, mark=target.mark)
         return Assignment(place, typed)
+
+    def _meant(self, word: str) -> str:
+        """Return a hint for a target without an owner, or with one that is none."""
+        symbols, entity = self._symbols, str(self._machine.entity)
+        for owner, fields in ((entity, symbols.entity_fields), ("registry", symbols.registry_fields)):
+            if word in fields:
+                return f"write {owner}.{word}"
+        return f"write {entity} or registry, a dot and the name of a field"
 
     def effects(self, names: Sequence[Name]) -> tuple[str, ...]:
         """Return effects by name: declared ones, and those that the compiler placed."""

@@ -57,11 +57,27 @@ class InvalidMachineError(Exception):
 _OF_ONE_CAUSE = frozenset(rule for rule in RULES if rule.startswith("unknown-")) | {"yaml-guess"}
 
 
+#: What a word that is none of the machine's makes of others: what was meant by it seems unused.
+_CONSEQUENCES = {
+    "unreachable-status": {"unknown-status", "unknown-key"},
+    "endless-status": {"unknown-status", "unknown-key"},
+    "empty-set": {"unknown-status"},
+    "dead-action": {"unknown-action", "unknown-key"},
+    "unused-guard": {"unknown-guard", "unknown-key"},
+    "unused-error": {"unknown-error", "unknown-guard", "unknown-key"},
+    "unused-effect": {"unknown-effect", "unknown-key"},
+    "unused-type": {"unknown-type", "unknown-key"},
+}
+
+
 def _by_cause(findings: Iterable[Finding]) -> list[Finding]:
     """Return findings in the order of the file, with one finding for each cause."""
     merged: dict[tuple[str, str, str], list[Finding]] = {}
     result: list[Finding] = []
-    for each in sorted(set(findings)):
+    every = set(findings)
+    rules = {each.rule for each in every}
+    causes = {each for each in every if rules.isdisjoint(_CONSEQUENCES.get(each.rule, ()))}
+    for each in sorted(causes):
         if each.rule not in _OF_ONE_CAUSE:
             result.append(each)
             continue
