@@ -40,6 +40,22 @@ class TestInit:
         assert run(tmp_path, "fmt", "--check") == 0
         assert_clean(tmp_path, interpreters=True, typed=True)
 
+    def test_it_changes_freely_until_it_is_published(self, tmp_path: Path) -> None:
+        assert run(tmp_path, "init", "order") == 0
+        machine = tmp_path / "machine/order.yaml"
+        text = machine.read_text(encoding="utf-8")
+        assert "statuses of an order" in text
+        added = "  attempts: {type: int, initial: 0}\n  tries: {type: int, stamped: created}\n"
+        text = text.replace("  attempts: {type: int, initial: 0}\n", added)
+        machine.write_text(text, encoding="utf-8")
+        assert run(tmp_path, "generate") == 0
+        draft = next(line for line in text.splitlines() if line.startswith("status: draft"))
+        text = text.replace(f"{draft}\n", "")
+        machine.write_text(text, encoding="utf-8")
+        assert run(tmp_path, "generate") == 0
+        machine.write_text(text.replace("tries:", "trials:"), encoding="utf-8")
+        assert run(tmp_path, "generate") == 2
+
     def test_a_second_machine_joins_the_first(self, tmp_path: Path) -> None:
         assert run(tmp_path, "init", "task") == 0
         assert run(tmp_path, "init", "order") == 0

@@ -41,7 +41,12 @@ MISTAKES = {
     # What seems unused because of the word is no mistake of its own.
     "target": ("to: unlocked", "to: unlokced", "there is no status 'unlokced'", "mean 'unlocked'?"),
     "method": ("methods: [coin]", "method: [coin]", "coin has no key 'method'", "mean 'methods'?"),
-    "owner": ("gate.coins: gate.coins", "coins: gate.coins", "'coins' cannot be", "write gate.coins"),
+    "owner": (
+        "gate.coins: gate.coins",
+        "coins: gate.coins",
+        "'coins' cannot be",
+        "write gate.coins",
+    ),
     "flat statuses": (
         "statuses:\n  members:\n",
         "statuses:\n",

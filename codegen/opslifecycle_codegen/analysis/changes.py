@@ -92,7 +92,10 @@ class Changes:
     def _meant(self, word: str) -> str:
         """Return a hint for a target without an owner, or with one that is none."""
         symbols, entity = self._symbols, str(self._machine.entity)
-        for owner, fields in ((entity, symbols.entity_fields), ("registry", symbols.registry_fields)):
+        for owner, fields in (
+            (entity, symbols.entity_fields),
+            ("registry", symbols.registry_fields),
+        ):
             if word in fields:
                 return f"write {owner}.{word}"
         return f"write {entity} or registry, a dot and the name of a field"
