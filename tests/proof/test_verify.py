@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
+from attrs import evolve
 from opslifecycle_codegen.base.diagnostics import InvalidMachineError
 from opslifecycle_codegen.cli.main import main
 from opslifecycle_codegen.cli.project import program_of
@@ -160,6 +161,35 @@ def test_what_no_scenario_reaches_is_listed_with_the_fix(
     assert printed[printed.index(missed[-1]) + 1].startswith(
         "machine/lamp.yaml: declare a scenario that reaches them: "
     )
+
+
+GATE = (ROOT / "tests/codegen/turnstile.yaml").read_text(encoding="utf-8")
+
+
+def searched(paid: str, *more: str) -> Found:
+    """Search a gate at which these amounts are paid."""
+    text = GATE.replace("update: {gate.coins: gate.coins + 1}", "update: {gate.coins: paid}")
+    text = text.replace("methods: [coin],", "methods: [coin], params: {paid: int},")
+    scenario = f"one: {{summary: S., entities: 1, params: {{paid: {paid}}}}}"
+    text += f"{''.join(more)}\nscenarios:\n  {scenario}\n"
+    (found,) = scenarios(program_of(text.encode(), "m.yaml"))
+    return verification.searched(found)[0]
+
+
+def test_a_word_that_is_no_value_of_its_parameter_is_reported() -> None:
+    source = PurePosixPath("m.yaml")
+    assert [*verification.wrong(searched("['2', '3']"), source, "m")] == []
+    wrong = [*verification.wrong(searched("['2', many]"), source, "m")]
+    assert wrong == ["m.yaml: one: paid has no value 'many'"]
+
+
+def test_a_search_that_ends_with_a_counterexample_says_nothing_of_the_rest() -> None:
+    small = "\ninvariants:\n  small: {summary: S., expr: all(each.coins < 2 for each in gates)}\n"
+    found = searched("['2']", small)
+    assert found.violation is not None
+    program = found.scenario.interpreter.program
+    assert verification.never(program, [found]) == []
+    assert verification.never(program, [evolve(found, violation=None)]) != []
 
 
 def prove_text(folder: Path, text: str) -> int:

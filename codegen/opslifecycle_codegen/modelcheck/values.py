@@ -46,6 +46,8 @@ class Values:
         self.representatives = Representatives(program)
         #: The integers that were chosen for a parameter, or a field of one, by its path.
         self.chosen: dict[str, list[int] | list[str]] = {}
+        #: What the scenario names, and no value of the type is: the path, and the word.
+        self.unknown: set[tuple[str, str]] = set()
         self._always = {
             (record, name): evaluator.derived(record, tree)
             for (record, name), tree in program.always.items()
@@ -82,8 +84,11 @@ class Values:
         if path in self._takes:
             units = type.required.kind == "decimal"
             known = {spelled(each): each for each in found if not units or each is None}
-            named = (known.get(word, _named(word, type)) for word in self._takes[path])
-            return [each for each in named if each is not None or "none" in self._takes[path]]
+            named = {word: known.get(word, _named(word, type)) for word in self._takes[path]}
+            self.unknown |= {
+                (path, word) for word, each in named.items() if each is None and word not in known
+            }
+            return [each for word, each in named.items() if each is not None or word in known]
         return found if looked or type.kind == "record" else found[:1]
 
     def _texts(self, type: Type, path: str, source: Source) -> list[Value]:

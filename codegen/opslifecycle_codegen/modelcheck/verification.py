@@ -57,7 +57,9 @@ def searched(scenario: Scenario) -> tuple[Found, list[str]]:
 
 
 def wrong(found: Found, source: PurePosixPath, module: str) -> Iterator[str]:
-    """Yield the failures of a search: a violated property, or too many states."""
+    """Yield the failures of a search, such as a violated property, or too many states."""
+    for path, word in sorted(found.scenario.values.unknown):
+        yield f"{source}: {found.scenario.name}: {path} has no value {word!r}"
     if found.violation is not None:
         yield f"{source}: {counterexample(found.violation)}"
         test = source_of_test(found.violation, module)
@@ -69,7 +71,8 @@ def wrong(found: Found, source: PurePosixPath, module: str) -> Iterator[str]:
 
 def never(program: Program, found: list[Found]) -> list[str]:
     """Return the statuses, commands and guards that no scenario has reached, then the fix."""
-    if not found:
+    if not found or any(each.violation is not None for each in found):
+        # A search ends with the first counterexample, before it has reached the rest.
         return []
     groups = program.symbols.status_groups
     reached = {status for each in found for status in each.statuses}
