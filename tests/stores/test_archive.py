@@ -33,8 +33,11 @@ from opslifecycle.stores.base import Commit, SchemaVersion, StoreContents
 from opslifecycle.stores.sqlite import archive as sqlite_archive
 from opslifecycle.stores.sqlite.admin import forget
 from opslifecycle.stores.sqlite.backup import back_up
+from opslifecycle_codegen.cli.project import program_of
+from opslifecycle_codegen.compat.behaviour import behaviour_changes
 
 from tests.support.codegen.projects import package
+from tests.support.edits import replaced
 from tests.support.gate import Gate, MakeStore
 
 if TYPE_CHECKING:
@@ -304,6 +307,15 @@ def test_a_handle_on_a_registry_elsewhere_has_no_archive(completions: ModuleType
         handle.past_errands()
     with pytest.raises(UnsupportedError):
         handle.past_errand(completions.ErrandId.new())
+
+
+def test_a_filter_less_is_a_change_of_both_methods() -> None:
+    text = replaced(ERRAND.read_text(encoding="utf-8"), EDITS)
+    less = text.replace("{status: errand.status, runner: errand.runner}", "{status: errand.status}")
+    old, new = (program_of(each.encode(), "m.yaml") for each in (text, less))
+    changes = [str(each) for each in behaviour_changes(old, new) if each.rule == "method-changed"]
+    assert len(changes) == 2
+    assert any("the method past_errands was " in each for each in changes)
 
 
 def test_a_store_without_an_archive_is_refused(

@@ -89,6 +89,9 @@ def signatures(program: Program, names: Renames) -> dict[str, Signature]:
         found[key.name] = Signature(tuple(parameters))
     if machine.listing is not None:
         found[str(machine.listing.method)] = Signature(tuple(_listing(program, names)))
+        if machine.retention is not None and machine.retention.archive is not None:
+            since = str(machine.retention.archive.since)
+            found[since] = Signature(tuple(_listing(program, names, orders=False)))
     for name in methods_of(program):
         found.setdefault(name, Signature())
     return {names.name(METHODS, name): each for name, each in found.items()}
@@ -99,13 +102,17 @@ def _value(tree: Expression | None, names: Renames) -> str:
     return bare(names.type(tree.type)) if tree is not None else ""
 
 
-def _listing(program: Program, names: Renames) -> Iterator[Parameter]:
-    """Yield the parameters of a listing: its filters, and what its pages add."""
+def _listing(program: Program, names: Renames, *, orders: bool = True) -> Iterator[Parameter]:
+    """Yield the parameters of a listing: its filters, and what its pages add.
+
+    An archive has the same filters and bounds, and no `orders`.
+    """
     views = program.views
     types = {name: bare(names.type(type)) for name, type, _ in views.filters}
     if views.pages is not None:
         bounds = views.pages.bounds().items()
         types |= {name: bare(names.type(type)) for name, type in bounds}
+    if views.pages is not None and orders:
         types["order_by"] = " or ".join([BY_ID, *(name for name, _ in views.pages.orders)])
     yield from (Parameter(name, type, "None") for name, type in types.items())
 
