@@ -32,7 +32,11 @@ PROJECTS = {
         "dock.py",
         "parcel: delivered, 2 failed bookings, problem: none\ncrate: failed, 0 failed bookings",
     ),
-    "payment": ("till.py", "4 payments, each at most as large as agreed\n28.04 earned, 7.01 each"),
+    "payment": (
+        "till.py",
+        "4 payments, each at most as large as agreed\n28.04 earned, 7.01 each\n"
+        "not confirmed in time: canceled",
+    ),
 }
 
 #: Those whose tests and types `make test` checks: most features of the language between them.

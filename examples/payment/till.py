@@ -6,6 +6,7 @@ python till.py [FILE]
 from __future__ import annotations
 
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -55,6 +56,14 @@ def main() -> None:
         earned = sum(payment.earned for payment in done)
         print(f"{len(done)} payments, each at most as large as agreed")
         print(f"{earned / 100:.2f} earned, {earned / len(done) / 100:.2f} each")
+        forgotten = PaymentId.new()
+        till.request(
+            forgotten, 1_000, "eur", datetime.now(UTC) + timedelta(milliseconds=50)
+        )
+    time.sleep(0.1)
+    # Its time was up while no till was open: the next one cancels it.
+    with PaymentRegistry(store=SqliteStore(path)) as till:
+        print(f"not confirmed in time: {till.watch(forgotten).result(timeout=5).value}")
 
 
 if __name__ == "__main__":

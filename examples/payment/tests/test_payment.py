@@ -6,7 +6,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from opslifecycle import InvalidValueError, OutOfRangeError, SqliteStore
+from opslifecycle import (
+    InvalidValueError,
+    ManualClock,
+    OutOfRangeError,
+    SqliteStore,
+    Store,
+)
 
 from payment import (
     CaptureTooLargeError,
@@ -19,6 +25,15 @@ from payment import (
 )
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
+_SECOND = timedelta(seconds=1)
+
+
+def opened(
+    store: Store | None = None, clock: ManualClock | None = None
+) -> PaymentRegistry:
+    """Open a till an hour before noon, or by a clock."""
+    clock = clock or ManualClock(round(NOON.timestamp() - 3600) * 1000)
+    return PaymentRegistry(store=store, clock=clock)
 
 
 @pytest.mark.parametrize(
@@ -35,7 +50,7 @@ NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 def test_what_is_no_amount_currency_or_description_is_refused(
     amount: int, currency: str, description: str | None
 ) -> None:
-    with PaymentRegistry() as till:
+    with opened() as till:
         with pytest.raises(InvalidValueError):
             till.describe(PaymentId.new(), amount, currency, NOON, description)
         assert till.payments() == []
@@ -49,7 +64,7 @@ def test_ids_are_those_of_payments() -> None:
 
 
 def test_a_small_payment_costs_more_than_it_earns() -> None:
-    with PaymentRegistry() as till:
+    with opened() as till:
         id = PaymentId.new()
         till.request(id, 1_000, "eur", NOON)
         till.confirm(id, NOON - timedelta(microseconds=1))
@@ -66,7 +81,7 @@ def test_a_small_payment_costs_more_than_it_earns() -> None:
 
 
 def test_a_payment_is_captured_and_refunded_in_parts() -> None:
-    with PaymentRegistry() as till:
+    with opened() as till:
         id = PaymentId.new()
         till.request(id, 1_000, "eur", NOON)
         till.confirm(id, NOON - _SECOND)
@@ -98,7 +113,7 @@ def _status(till: PaymentRegistry, id: PaymentId) -> PaymentStatus:
 
 
 def test_a_payment_expires_and_is_prolonged() -> None:
-    with PaymentRegistry() as till:
+    with opened() as till:
         id = PaymentId.new()
         till.request(id, 1_000, "eur", NOON)
         with pytest.raises(PaymentExpiredError):
@@ -112,9 +127,6 @@ def test_a_payment_expires_and_is_prolonged() -> None:
             till.confirm(_prolonged(till), datetime.max.replace(tzinfo=UTC) - _SECOND)
 
 
-_SECOND = timedelta(seconds=1)
-
-
 def _prolonged(till: PaymentRegistry) -> PaymentId:
     """Return a payment that may be confirmed until the last time that there is."""
     id = PaymentId.new()
@@ -122,12 +134,31 @@ def _prolonged(till: PaymentRegistry) -> PaymentId:
     return id
 
 
+def test_what_is_not_captured_in_time_is_canceled(tmp_path: Path) -> None:
+    clock = ManualClock(round(NOON.timestamp()) * 1000)
+    ids = [PaymentId.new() for _ in range(3)]
+    with opened(SqliteStore(tmp_path / "till.db"), clock) as till:
+        for id in ids:
+            till.request(id, 1_000, "eur", NOON + timedelta(minutes=15))
+        for id in ids[1:]:
+            till.confirm(id, NOON)
+        till.capture(ids[2], 50, NOON, last=True)
+        clock.advance(minutes=15)
+        assert _status(till, ids[0]) is PaymentStatus.CANCELED
+        assert _status(till, ids[1]) is PaymentStatus.REQUIRES_CAPTURE
+    # No till is open when the bank's week is over.
+    clock.advance(days=8)
+    with opened(SqliteStore(tmp_path / "till.db"), clock) as till:
+        assert _status(till, ids[1]) is PaymentStatus.CANCELED
+        assert _status(till, ids[2]) is PaymentStatus.SUCCEEDED
+
+
 def test_everything_is_stored(tmp_path: Path) -> None:
     id, path = PaymentId.new(), tmp_path / "till.db"
-    with PaymentRegistry(store=SqliteStore(path)) as till:
+    with opened(SqliteStore(path)) as till:
         till.describe(id, 99_999_999, "usd", NOON, 'A "quoted" thing')
         till.confirm(id, NOON - _SECOND)
         till.capture(id, 60, NOON, last=False)
         before = till.snapshot(id)
-    with PaymentRegistry(store=SqliteStore(path)) as till:
+    with opened(SqliteStore(path)) as till:
         assert till.snapshot(id) == before
