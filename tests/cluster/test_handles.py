@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
+import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -105,6 +107,31 @@ def test_a_handle_that_is_closed_again_leaves_a_later_one_alone(postgres: Databa
             assert await other.open("r") is second
 
     asyncio.run(main())
+
+
+def test_an_interrupted_opening_of_a_handle_leaves_nothing_behind(
+    postgres: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raised: list[object] = []
+
+    def interrupted(*_: object) -> None:
+        raise MemoryError
+
+    async def main() -> None:
+        async with clusters(postgres) as one, clusters(postgres) as other:
+            owner = await one.open("r")
+            with monkeypatch.context() as patched:
+                patched.setattr("opslifecycle.cluster.cluster.Replica", interrupted)
+                with pytest.raises(MemoryError):
+                    await other.open("r")
+            # What was made of the handle is finalized.
+            gc.collect()
+            handle = await other.open("r")
+            assert owner.snapshot(await running(handle)) is not None
+
+    monkeypatch.setattr(sys, "unraisablehook", lambda given: raised.append(given.exc_value))
+    asyncio.run(main())
+    assert raised == []
 
 
 def test_a_store_that_is_closed_late_leaves_its_successor_alone(

@@ -31,6 +31,7 @@ class Unreachable(Target):
 @contextmanager
 def worker_of(target: Target) -> Iterator[Worker]:
     worker = Worker(target, CODEC.schema, 0.2, lambda request: None, lambda names: None)
+    worker.start()
     try:
         yield worker
     finally:

@@ -12,6 +12,7 @@ from opslifecycle import Store
 from tests.support.interrupts import trying
 from tests.support.interrupts.calls import CALLS
 from tests.support.interrupts.checking import Helper
+from tests.support.interrupts.clustering import HOSTS_CALLS, HostsCall, clustered
 from tests.support.interrupts.examinations import opened
 from tests.support.interrupts.trying import MakeStores
 from tests.support.postgres.databases import Database
@@ -51,3 +52,10 @@ def test_a_commit_on_a_server(make: MakeStores) -> None:
 @pytest.mark.filterwarnings("ignore")
 def test_the_opening_of_an_older_version_on_a_server(make: MakeStores) -> None:
     assert trying.migration(make, whole_or(23, 499)) > 20
+
+
+@pytest.mark.nightly
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("call", HOSTS_CALLS, ids=lambda call: call.name)
+def test_a_call_of_a_cluster(postgres: Database, call: HostsCall) -> None:
+    assert clustered(call, postgres, Helper(), 7) > 20

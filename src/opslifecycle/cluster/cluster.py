@@ -113,7 +113,7 @@ class Cluster(Generic[RegistryT]):
         for name, seconds in (("poll", poll_seconds), ("patience", patience_seconds)):
             checks.instance(f"{name}_seconds", seconds, float | int)
             if not 0.01 <= seconds <= 3600:
-                reason = f"expected 0.01 to 3600 seconds, got {seconds!r:.80}"
+                reason = f"expected 0.01 to 3600 seconds, got {checks.shown(seconds)}"
                 raise InvalidValueError(f"{name}_seconds", reason)
         definition = getattr(machine, "_definition", None)
         if (
@@ -163,6 +163,7 @@ class Cluster(Generic[RegistryT]):
             self._target, schema, self._poll_seconds, self._apply_soon, self._freed
         )
         try:
+            worker.start()
             await asyncio.wrap_future(worker.ask(worker.following.prepare))
         except BaseException:
             await asyncio.to_thread(worker.stop)
@@ -266,6 +267,12 @@ class Cluster(Generic[RegistryT]):
             worker.ask(lambda link, until: question(link, name, until))
         )
         engines: list[AnyEngine] = []
+        followed: Followed | None = None
+
+        def leave() -> None:
+            # None if an interrupt came before the registry was followed.
+            if followed is not None:
+                self._leave(followed)
 
         def executor_of(engine: AnyEngine) -> RemoteExecutor:
             engines.append(engine)
@@ -274,7 +281,7 @@ class Cluster(Generic[RegistryT]):
                 self._definition.id_type,
                 self._wire,
                 lambda text, waiting: self._send(name, look.number, text, waiting),
-                lambda: self._leave(followed),
+                leave,
             )
 
         registry = replicate_registry(self._machine, self._definition, look.stored, executor_of)

@@ -89,6 +89,9 @@ class Worker:
         for end in self._pair:
             end.setblocking(False)
         self._thread = threading.Thread(target=self._work, name="opslifecycle-cluster", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
         self._thread.start()
 
     # Calls from other threads -------------------------------------------------------------------
@@ -155,7 +158,9 @@ class Worker:
     def stop(self) -> None:
         """Stop the thread; commands without an answer fail."""
         self.do(self._stop)
-        self._thread.join()
+        # An interrupt may have come before it was started.
+        if self._thread.ident is not None:
+            self._thread.join()
 
     # The thread ---------------------------------------------------------------------------------
 
