@@ -22,12 +22,15 @@ from opslifecycle import (
     OperationResult,
     OperationSpec,
     OperationStatus,
+    PostgresStore,
     Registry,
     SessionId,
     SqliteStore,
     Store,
 )
+from opslifecycle.cluster import Cluster
 from opslifecycle.values import checks
+from opslifecycle.work import Supervisor
 
 from tests.support.builders import CHILD, HANDLE, TOOL, UPDATE, registered, result, running, spec
 from tests.support.gate import snapshot
@@ -192,3 +195,36 @@ def test_a_registry_goes_on_after_bad_values(registry: Registry) -> None:
     registry.report_progress(id, UPDATE)
     registry.complete_operation(id, result())
     assert snapshot(registry, id).status is OperationStatus.COMPLETED
+
+
+#: Arguments that are numbers of seconds or places, by the call that takes one.
+NUMBERS: dict[str, Callable[[Any], object]] = {
+    "lock_timeout": lambda value: SqliteStore("a.db", lock_timeout=value),
+    "lease_seconds": lambda value: PostgresStore("host=x", lease_seconds=value),
+    "poll_seconds": lambda value: Cluster("host=x", AsyncRegistry, poll_seconds=value),
+    "patience_seconds": lambda value: Cluster("host=x", AsyncRegistry, patience_seconds=value),
+    "max_running": lambda value: Supervisor(Registry(), max_running=value),
+    "store_patience_seconds": lambda value: Supervisor(Registry(), store_patience_seconds=value),
+}
+
+
+@pytest.mark.parametrize("field", NUMBERS)
+@pytest.mark.parametrize(
+    "value",
+    [-(10**5000), math.nan, "x" * 500, Word.NO, None, -1],
+    ids=["huge", "nan", "long", "enum", "none", "negative"],
+)
+def test_an_option_is_refused_in_a_short_sentence(field: str, value: object) -> None:
+    if field == "max_running" and value is None:
+        pytest.skip("it means no limit")
+    with pytest.raises(InvalidValueError) as caught:
+        NUMBERS[field](value)
+    assert caught.value.field == field
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("value", ["x" * 500, math.nan])
+def test_a_timeout_is_refused_in_a_short_sentence(value: Any) -> None:
+    with Registry() as registry, pytest.raises(InvalidValueError) as caught:
+        registry.completion_feed().wait_for_advance(0).result(timeout=value)
+    assert len(str(caught.value)) < 200

@@ -18,6 +18,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from opslifecycle.errors import EventLoopBlockedError, InvalidValueError, OpsLifecycleError
 from opslifecycle.sync.publication import PublicationLock
 from opslifecycle.sync.waking import LoopWaker, ThreadWaker, Waker
+from opslifecycle.values.checks import shown
 from opslifecycle.values.not_copyable import NotCopyable
 
 T = TypeVar("T")
@@ -188,7 +189,7 @@ class Wait(NotCopyable, Generic[T]):
             CancelledError: The wait was cancelled.
         """
         if timeout is not None and not (isinstance(timeout, int | float) and timeout == timeout):
-            raise InvalidValueError("timeout", f"expected seconds or None, got {timeout!r}")
+            raise InvalidValueError("timeout", f"expected seconds or None, got {shown(timeout)}")
         if self._cell.state is _PENDING:
             if timeout is not None and timeout <= 0:
                 raise TimeoutError

@@ -8,18 +8,24 @@ from collections.abc import Mapping
 from types import FunctionType
 
 from opslifecycle import InvalidValueError
+from opslifecycle.values.checks import exact, shown
 from opslifecycle.work.errors import NoEventLoopError
 from opslifecycle.work.job import Function, Process
 from opslifecycle.work.retry import Retry
 
 
-def check_options(max_running: object, on_exit: object) -> None:
+def check_options(max_running: object, on_exit: object, patience_seconds: object) -> None:
     """Check the options of a supervisor."""
     if max_running is not None and (type(max_running) is not int or max_running < 1):
-        reason = f"expected an integer of at least 1 or None, got {max_running!r}"
+        reason = f"expected an integer of at least 1 or None, got {shown(max_running)}"
         raise InvalidValueError("max_running", reason)
     if on_exit not in ("wait", "cancel"):
-        raise InvalidValueError("on_exit", f"expected 'wait' or 'cancel', got {on_exit!r}")
+        raise InvalidValueError("on_exit", f"expected 'wait' or 'cancel', got {shown(on_exit)}")
+    exact("store_patience_seconds", patience_seconds, int | float)
+    assert isinstance(patience_seconds, int | float)
+    if not patience_seconds >= 0:
+        reason = f"expected seconds from 0, got {shown(patience_seconds)}"
+        raise InvalidValueError("store_patience_seconds", reason)
 
 
 def check_event_loop() -> None:

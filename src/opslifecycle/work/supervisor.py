@@ -74,7 +74,7 @@ class Supervisor(Generic[IdT, OutcomeT, ResultsT]):
         result_characters_max: int = RESULT_CHARACTERS_MAX,
         store_patience_seconds: float = 30.0,
     ) -> None:
-        check_options(max_running, on_exit)
+        check_options(max_running, on_exit, store_patience_seconds)
         self._lifecycle = Lifecycle(registry)
         self._max_running = max_running
         self._on_exit = on_exit

@@ -87,7 +87,7 @@ class PostgresStore(Store):
         if (wrong := check_schema_name(schema)) is not None:
             raise InvalidValueError("schema", wrong)
         if not _LEASE_SECONDS_MIN <= lease_seconds <= _LEASE_SECONDS_MAX:
-            reason = f"expected 1 to 3600 seconds, got {lease_seconds!r:.80}"
+            reason = f"expected 1 to 3600 seconds, got {checks.shown(lease_seconds)}"
             raise InvalidValueError("lease_seconds", reason)
         if interrupted not in (None, "terminate", "discard"):
             reason = f"expected terminate, discard or None, got {interrupted!r:.80}"

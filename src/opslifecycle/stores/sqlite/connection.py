@@ -57,12 +57,13 @@ def refuse_own_mount(file: StoreFile, path: Path) -> None:
 
 
 def connect(
-    file: Path, mode: str, *options: str, timeout: float = BUSY_SECONDS
+    file: Path, mode: str, *options: str, timeout: float | None = None
 ) -> sqlite3.Connection:
     """Open a file that exists; SQLite creates nothing with these modes."""
+    seconds = BUSY_SECONDS if timeout is None else timeout
     uri = f"{file.as_uri()}?{'&'.join((f'mode={mode}', *options))}"
     return sqlite3.connect(
-        uri, uri=True, timeout=timeout, isolation_level=None, check_same_thread=False
+        uri, uri=True, timeout=seconds, isolation_level=None, check_same_thread=False
     )
 
 
@@ -99,6 +100,6 @@ def check_lock_timeout(lock_timeout: float) -> float:
     """
     checks.exact("lock_timeout", lock_timeout, int | float)
     if not 0 <= lock_timeout <= _LOCK_TIMEOUT_MAX:
-        reason = f"expected 0 to {_LOCK_TIMEOUT_MAX:g} seconds, got {lock_timeout!r}"
+        reason = f"expected 0 to {_LOCK_TIMEOUT_MAX:g} seconds, got {checks.shown(lock_timeout)}"
         raise InvalidValueError("lock_timeout", reason)
     return lock_timeout
