@@ -106,6 +106,7 @@ def codegen_page() -> str:
         "| 1 | something is out of date, or a property does not hold |",
         "| 2 | an error in a machine, the configuration or the arguments; nothing was written |",
         "| 3 | a breaking change that no migration covers |",
+        "| 4 | a search of `verify` ended at its limit of states, so it has shown nothing |",
         "| 141 | the reader of the output went away, as in `\\| head -1` |",
     ]
     return "\n".join(lines) + "\n"

@@ -19,7 +19,7 @@ from opslifecycle_codegen.emit import write
 
 _MEND = "opslifecycle-codegen generate"
 _LOOK_SECONDS = 0.3
-OK, DRIFT, MISTAKE, BREAK = 0, 1, 2, 3
+OK, DRIFT, MISTAKE, BREAK, UNFINISHED = 0, 1, 2, 3, 4
 
 Options = argparse.Namespace
 
@@ -30,10 +30,10 @@ class Settings(TypedDict, total=False):
     metavar: str
     help: str
     nargs: str
-    type: type[Path]
+    type: Callable[[str], object]
     action: str
     choices: Sequence[str]
-    default: str
+    default: object
 
 
 #: The names and the settings of an option.
@@ -184,7 +184,15 @@ def verify(options: Options) -> int:
     """Search all states of a machine's scenarios for a violated property."""
     from opslifecycle_codegen.cli import verify as verifying
 
-    return DRIFT if verifying.verify(_chosen(options), options) else OK
+    wrong, unfinished = verifying.verify(_chosen(options), options)
+    return DRIFT if wrong else UNFINISHED if unfinished else OK
+
+
+def _positive(text: str) -> int:
+    """Return a number of states."""
+    if not text.isascii() or not text.isdigit() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"expected a number of at least 1, got {text!r}")
+    return int(text)
 
 
 def export(options: Options) -> int:
@@ -297,6 +305,8 @@ COMMANDS = (
     Command("verify", "search the states of a machine for one in which a property is false", verify,
          (_MACHINE,
           (("--all",), {"action": "store_true", "help": "search large scenarios, too"}),
+          (("--max-states",), {"type": _positive, "metavar": "N", "default": 1_000_000,
+                               "help": "end a search after N states (default: 1000000)"}),
           (("--update-baseline",), {"action": "store_true",
                                     "help": "save the figures beside the machine"}),
           (("--spin",), {"action": "store_true", "help": "compare the number of states with SPIN"}),

@@ -22,7 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status.
 
     0: success. 1: a file is out of date, or a property is violated. 2: invalid input. 3: a breaking
-    change. 141: the reader of the output went away (`| head -1`), as for other programs on SIGPIPE.
+    change. 4: a search ended at its limit. 141: the reader of the output went away (`| head -1`),
+    as for other programs on SIGPIPE.
     """
     options = parser().parse_args(arguments)
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator, Sequence
 
 from opslifecycle_codegen.base.config import InvalidConfigError
@@ -25,31 +26,45 @@ _UPDATE = "opslifecycle-codegen verify --update-baseline"
 _LANGUAGES = {"promela": promela, "tla": tla}
 
 
-def verify(machines: Sequence[Compiled], options: argparse.Namespace) -> list[str]:
-    """Search the scenarios of machines; print results and violations, return the violations."""
-    wrong = [text for each in machines for text in _verified(each, options)]
-    for text in wrong:
+def verify(
+    machines: Sequence[Compiled], options: argparse.Namespace
+) -> tuple[list[str], list[str]]:
+    """Search the scenarios of machines, and print the results.
+
+    Returns:
+        The violations, and why searches have not ended.
+    """
+    unfinished: list[str] = []
+    wrong = [text for each in machines for text in _verified(each, options, unfinished)]
+    for text in wrong + unfinished:
         print(text)
-    return wrong
+    return wrong, unfinished
 
 
-def _verified(machine: Compiled, options: argparse.Namespace) -> Iterator[str]:
+def _verified(
+    machine: Compiled, options: argparse.Namespace, unfinished: list[str]
+) -> Iterator[str]:
     source = machine.config.source
     path = baseline.baseline_path(source)
     known = baseline.load(options.project / path)
     chosen, left = verification.chosen(machine.program, large=options.all)
     found: list[Found] = []
     wrong: list[str] = []
+    stopped: list[str] = []
     for scenario in chosen:
-        result, lines = verification.searched(scenario)
+        result, lines = verification.searched(scenario, options.max_states, _say)
         print("\n".join(lines), flush=True)
         found.append(result)
         wrong += verification.wrong(result, source, machine.config.module)
+        if not result.closed and result.violation is None:
+            stopped.append(verification.unfinished(result, source))
         if options.spin and result.closed:
-            comparison, mistakes = compared_with_spin(scenario, result, str(source))
+            comparison, mistakes = compared_with_spin(result.scenario, result, str(source))
             print(f"  {comparison}", flush=True)
             wrong += mistakes
-    wrong += [f"{source}: {text}" for text in verification.never(machine.program, found)]
+    unfinished += stopped
+    if not stopped:
+        wrong += [f"{source}: {text}" for text in verification.never(machine.program, found)]
     total = sum(result.states for result in found)
     properties = len(verification.properties_of(chosen[0])) if chosen else 0
     print(f"{source}: {properties} properties on {total} states of {len(found)} scenario(s)")
@@ -58,6 +73,8 @@ def _verified(machine: Compiled, options: argparse.Namespace) -> Iterator[str]:
     if options.induction:
         wrong += _shown(machine.program, str(source))
     yield from wrong
+    if stopped:
+        return
     if options.update_baseline and not wrong:
         text = baseline.printed(known, found, [*(s.name for s in chosen), *left])
         write.write(options.project, {path: text})
@@ -67,6 +84,10 @@ def _verified(machine: Compiled, options: argparse.Namespace) -> Iterator[str]:
         yield from (f"{path}: {text}{hint}" for text in baseline.differences(known, found))
     if not found:
         yield f"{source}: there is no scenario to search; add one without `large`"
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _shown(program: Program, source: str) -> list[str]:

@@ -42,8 +42,11 @@ from opslifecycle_codegen.source import property_model
 from opslifecycle_codegen.source.reader import Node, Scalar
 from opslifecycle_codegen.source.words import Text
 
-#: The default bound of counts.
+#: How far counts go by default from where they begin.
 COUNTS_MAX = 3
+#: How a machine without scenarios is searched, each if the one before has too many states: so many
+#: records, with counts that go so far.
+NARROWER = ((2, COUNTS_MAX), (2, 1), (1, COUNTS_MAX), (1, 1))
 
 Answering = Callable[[State], Answer]
 
@@ -102,24 +105,30 @@ class Scenario:
         return None
 
 
-def default_scenario(program: Program) -> property_model.Scenario:
+def default_scenario(program: Program, entities: int = 2) -> property_model.Scenario:
     """Return the scenario of a machine without scenarios: two records, every feature."""
-    mark = program.machine.mark
-    return property_model.Scenario(
-        mark=mark, summary=Text("Two records and everything on, by default.", mark),
-        entities=2,
-    )  # fmt: skip
+    mark, several = program.machine.mark, "Two records" if entities == 2 else "One record"
+    summary = Text(f"{several} and everything on, by default.", mark)
+    return property_model.Scenario(mark=mark, summary=summary, entities=entities)
+
+
+def default_scenarios(program: Program) -> Iterator[Scenario]:
+    """Yield the scenarios in which a machine that declares none is searched, the largest first."""
+    for entities, steps_max in NARROWER:
+        yield _scenario("default", default_scenario(program, entities), program, steps_max)
 
 
 def scenarios(program: Program) -> list[Scenario]:
     """Return every scenario of a machine, in the order of its file."""
     declared = {str(name): each for name, each in program.machine.scenarios.items()}
     if not declared:
-        declared = {"default": default_scenario(program)}
+        return [next(default_scenarios(program))]
     return [_scenario(name, each, program) for name, each in declared.items()]
 
 
-def _scenario(name: str, declared: property_model.Scenario, program: Program) -> Scenario:
+def _scenario(
+    name: str, declared: property_model.Scenario, program: Program, steps_max: int = COUNTS_MAX
+) -> Scenario:
     ids = tuple("abcdef"[: declared.entities])
     settings: dict[str, int | None] = {
         str(name): each.default for name, each in program.machine.settings.items()
@@ -139,7 +148,7 @@ def _scenario(name: str, declared: property_model.Scenario, program: Program) ->
     return Scenario(
         name, declared, interpreter, properties, values, tuple(call for call, _ in pairs),
         tuple(_bound(answer, call) for call, answer in pairs),
-        _bounds(program, declared, values.representatives),
+        _bounds(program, declared, values.representatives, steps_max),
     )  # fmt: skip
 
 
@@ -153,7 +162,10 @@ def _number(node: Node) -> int | None:
 
 
 def _bounds(
-    program: Program, declared: property_model.Scenario, representatives: Representatives
+    program: Program,
+    declared: property_model.Scenario,
+    representatives: Representatives,
+    steps_max: int,
 ) -> tuple[Bound, ...]:
     """Return the bound of each number: the declared one, or the default."""
     entity = str(program.machine.entity)
@@ -162,7 +174,7 @@ def _bounds(
     feed = program.machine.feed
     if feed is not None and feeds_transitions(program.machine):
         # One bound for all that follows the counter.
-        last = given.get(f"registry.{feed.counter}", COUNTS_MAX)
+        last = given.get(f"registry.{feed.counter}", steps_max)
         following = (f"{entity}.sequence", "registry.watermark", "registry.dropped_through")
         given = dict.fromkeys(following, last) | given
     bounds = []
@@ -181,7 +193,7 @@ def _bounds(
                 if furthest is None and path not in given:
                     continue
                 start = (program.initial if of_record else program.registry_initial).get(name)
-                most = given.get(path, max(_beyond(start), furthest or 0))
+                most = given.get(path, max(_beyond(start, steps_max), furthest or 0))
                 if path in declared.bounds:
                     most *= 10**number.places
                 least = -most if number.range[0] < 0 else None
@@ -189,11 +201,11 @@ def _bounds(
     return tuple(bounds)
 
 
-def _beyond(start: Expression | None) -> int:
+def _beyond(start: Expression | None, steps_max: int) -> int:
     """Return the default bound of a number that starts with a value: some steps from there."""
     if not isinstance(start, nodes.Literal) or type(start.value) is not int:
-        return COUNTS_MAX
-    return COUNTS_MAX + max(0, start.value)
+        return steps_max
+    return steps_max + max(0, start.value)
 
 
 def _calls(

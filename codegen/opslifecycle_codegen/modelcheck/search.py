@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable
 
 from attrs import define, field
 
@@ -16,6 +17,8 @@ from opslifecycle_codegen.modelcheck.symmetry import Symmetry, symmetry_of
 _TRIED_STATES = 200
 #: The number of states after which a search stops; a larger machine needs a smaller scenario.
 STATES_MAX = 1_000_000
+#: How often a search says how far it is.
+PROGRESS_SECONDS = 5.0
 
 
 @define
@@ -46,6 +49,9 @@ class Found:
     violation: Violation | None = None
     #: Whether every state was searched; false if there were more than the maximum.
     closed: bool = False
+    #: The maximum, and the number of different values of each field, if there were more.
+    states_max: int = 0
+    different: Counter[str] = field(factory=Counter)
 
     def figures(self) -> dict[str, int]:
         """Return the figures that are compared with the baseline."""
@@ -59,13 +65,26 @@ class Found:
 
 
 class Search:
-    """The search of one scenario; states that differ by symmetry only count as one."""
+    """The search of one scenario; states that differ by symmetry only count as one.
+
+    Args:
+        scenario: The scenario.
+        symmetry: The swaps that lead to symmetric states; by default those that are derived.
+        states_max: The number of states after which the search stops.
+        say: Is called with a line about how far the search is, if it takes long.
+    """
 
     def __init__(
-        self, scenario: Scenario, symmetry: Symmetry | None = None, *, states_max: int = STATES_MAX
+        self,
+        scenario: Scenario,
+        symmetry: Symmetry | None = None,
+        *,
+        states_max: int = STATES_MAX,
+        say: Callable[[str], None] | None = None,
     ) -> None:
         self._scenario = scenario
         self._states_max = states_max
+        self._say = say
         self._properties = scenario.properties
         self._symmetry = symmetry_of(scenario) if symmetry is None else symmetry
         self.found = Found(scenario, self._symmetry)
@@ -78,23 +97,48 @@ class Search:
 
     def run(self) -> Found:
         """Search every state; stop at the first violation."""
-        started = time.perf_counter()
+        started = said = time.perf_counter()
         found = self.found
         self._add(self._symmetry.canonical(self._scenario.interpreter.initial()), -1, -1)
         level = 0
         while level < len(self.states) <= self._states_max and found.violation is None:
             upto = len(self.states)
             for index in range(level, upto):
-                if found.violation is None:
-                    self._expand(index)
-            level = upto
-            found.depth += upto < len(self.states)
+                if found.violation is not None or len(self.states) > self._states_max:
+                    break
+                self._expand(index)
+                if self._say is not None and time.perf_counter() - said > PROGRESS_SECONDS:
+                    said = time.perf_counter()
+                    self._say(self._progress(index + 1, said - started))
+            else:
+                level = upto
+                found.depth += upto < len(self.states)
         found.closed = found.violation is None and level == len(self.states)
         if found.closed:
             self._check_ends()
+        elif found.violation is None:
+            found.states_max = self._states_max
+            self._count_different()
         found.states = len(self.states)
         found.seconds = time.perf_counter() - started
         return found
+
+    def _progress(self, expanded: int, seconds: float) -> str:
+        states, found = len(self.states), self.found
+        return (
+            f"{self._scenario.name}: {states} states, {found.edges} steps, depth {found.depth}, "
+            f"{states - expanded} still to be continued, {states / seconds:.0f} states/s"
+        )
+
+    def _count_different(self) -> None:
+        """Count the different values of each field, which a machine with many states has."""
+        program = self._scenario.interpreter.program
+        for place, name in enumerate(program.symbols.registry_fields):
+            values = {state.registry[place] for state in self.states}
+            self.found.different[f"registry.{name}"] = len(values)
+        for place, name in enumerate(program.symbols.entity_fields):
+            values = {each[place] for state in self.states for each in state.records if each}
+            self.found.different[f"{program.machine.entity}.{name}"] = len(values)
 
     def _expand(self, index: int) -> None:
         state, found = self.states[index], self.found

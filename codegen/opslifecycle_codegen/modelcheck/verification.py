@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 
 from opslifecycle_codegen.ir.built_ins import LEGAL_STATUS
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.modelcheck.counterexample import counterexample, source_of_test
-from opslifecycle_codegen.modelcheck.scenarios import Scenario, scenarios
+from opslifecycle_codegen.modelcheck.scenarios import Scenario, default_scenarios, scenarios
 from opslifecycle_codegen.modelcheck.search import STATES_MAX, Found, Search
 
+#: After so many states, a machine without scenarios is searched in a smaller one.
+DEFAULT_STATES_MAX = 50_000
 _WIDEN = (
     "declare a scenario that reaches them: higher `bounds`, more `entities`, other `settings` "
     "or `params`, less in `exclude`"
@@ -26,11 +28,43 @@ def chosen(program: Program, *, large: bool) -> tuple[list[Scenario], list[str]]
     )
 
 
-def searched(scenario: Scenario) -> tuple[Found, list[str]]:
-    """Search one scenario; return the result and its description."""
-    found = Search(scenario).run()
-    symmetry = found.symmetry
-    lines = [f"{scenario.name}: {scenario.declared.summary}"]
+def searched(
+    scenario: Scenario, states_max: int = STATES_MAX, say: Callable[[str], None] | None = None
+) -> tuple[Found, list[str]]:
+    """Search one scenario; return the result and its description.
+
+    Args:
+        scenario: The scenario. The default one of a machine that declares none gives way to a
+            smaller one, which the result then names, if it has very many states.
+        states_max: The number of states after which the search stops.
+        say: Is called with a line about how far a search is that takes long.
+    """
+    program, too_large = scenario.interpreter.program, list[str]()
+    if program.machine.scenarios:
+        found = Search(scenario, states_max=states_max, say=say).run()
+    else:
+        *larger, smallest = default_scenarios(program)
+        for each in larger:
+            few = min(states_max, DEFAULT_STATES_MAX)
+            found = Search(each, states_max=few, say=say).run()
+            if found.closed or found.violation is not None:
+                break
+            too_large.append(f"  {_size(each)}: more than {few} states, so this is a smaller one")
+        else:
+            found = Search(smallest, states_max=states_max, say=say).run()
+        scenario = found.scenario
+    lines = [f"{scenario.name}: {scenario.declared.summary}", *too_large]
+    return found, lines + _described(found)
+
+
+def _size(scenario: Scenario) -> str:
+    count = len(scenario.interpreter.ids)
+    bounds = ", ".join(f"{each.name} <= {each.most}" for each in scenario.bounds)
+    return f"{count} {'record' if count == 1 else 'records'}{bounds and f', {bounds}'}"
+
+
+def _described(found: Found) -> list[str]:
+    scenario, symmetry, lines = found.scenario, found.symmetry, list[str]()
     count = len(scenario.interpreter.ids)
     lines.append(
         f"  {found.states} states, {found.edges} steps, {found.refused} refusals, "
@@ -53,11 +87,21 @@ def searched(scenario: Scenario) -> tuple[Found, list[str]]:
         lines.append(f"  only {path}: {', '.join(words)}")
     lines += [f"  symmetric: {name}" for name in symmetry.swapped]
     lines += [f"  not symmetric: {reason}" for reason in symmetry.not_swapped]
-    return found, lines
+    return lines
+
+
+def unfinished(found: Found, source: PurePosixPath) -> str:
+    """Return why a search has shown nothing: which fields have too many values."""
+    most = [f"{name} ({count})" for name, count in found.different.most_common(3) if count > 1]
+    return (
+        f"{source}: {found.scenario.name} has more than {found.states_max} states: make it smaller."
+        f" The most values have {', '.join(most)}: declare lower `bounds` for them in `scenarios`,"
+        " or fewer `entities`, or fewer values of `params`; or search longer with --max-states"
+    )
 
 
 def wrong(found: Found, source: PurePosixPath, module: str) -> Iterator[str]:
-    """Yield the failures of a search, such as a violated property, or too many states."""
+    """Yield the failures of a search: values that are none, a violated property with a test."""
     for path, word in sorted(found.scenario.values.unknown):
         yield f"{source}: {found.scenario.name}: {path} has no value {word!r}"
     if found.violation is not None:
@@ -65,8 +109,6 @@ def wrong(found: Found, source: PurePosixPath, module: str) -> Iterator[str]:
         test = source_of_test(found.violation, module)
         if test is not None:
             yield f"as a test:\n\n{test}"
-    elif not found.closed:
-        yield f"{source}: {found.scenario.name} has more than {STATES_MAX} states: make it smaller"
 
 
 def never(program: Program, found: list[Found]) -> list[str]:
