@@ -90,10 +90,11 @@ def test_a_broken_invariant_is_named_and_no_backup_written(
     assert not (tmp_path / "copy.db").exists()
 
 
-@pytest.mark.parametrize("command", [("doctor",), ("backup", "copy.db")])
+@pytest.mark.parametrize("command", [("doctor",), ("backup", "copy.db"), ("migrate", "--dry-run")])
 def test_the_machine_must_be_that_of_the_store(command: tuple[str, ...], store: Path) -> None:
     done = command_line(*command, "--store", str(store))
     assert (done.returncode, "was written by own_errands version 1" in done.stderr) == (2, True)
+    assert f"({store}), this is ops_lifecycle version 1; pass --package with" in done.stderr
     for name in ("json", "no_such_errands"):
         done = command_line(*command, "--store", str(store), "--package", name)
         assert (done.returncode, "name the generated package" in done.stderr) == (2, True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opslifecycle_codegen.cli import locking
 from opslifecycle_codegen.cli.main import main
 from opslifecycle_codegen.compat import compare, lock
 
@@ -102,6 +103,7 @@ def test_the_form_of_stored_unions_is_locked(edit: tuple[str, str], rule: str) -
     old, new = lock.lock_of(edited(), ""), lock.lock_of(edited(*edits), "")
     (change,) = compare.changes(old, new)
     assert (change.rule, change.kind) == (rule, compare.PERSISTED)
+    assert "a migration that says `refuses: true`" in locking.or_refuses(change, "")
     # An older lock says neither.
     del old["tags"], old["absent"]
     old["values"]["Completed"]["result"] = "OperationResult"

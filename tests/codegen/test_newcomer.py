@@ -74,6 +74,166 @@ MISTAKES = {
 }
 
 
+CART = (Path(__file__).parent / "cart.yaml").read_text(encoding="utf-8")
+PRESENT = "present: {when: 'sku in cart.counts'"
+WITHOUT = "'without(cart.counts, sku)'"
+RESERVED = "reserved: {type: Counts, initial: '{}'}"
+RESERVE = "cart.reserved | {sku: cart.counts.get(sku, 0)}"
+ABSENT = (
+    "an absent key is None: write cart.counts.get(sku, default), or test"
+    " `cart.counts.get(sku) is not None` first; `sku in cart.counts` is no such test"
+)
+INSTEAD = "test `is not None` first, or declare it without `| None`: it can be empty"
+#: The same of collections: what is written, and where it is reported.
+COLLECTIONS = {
+    "get without a default": (
+        PRESENT,
+        "present: {when: 'cart.counts.get(sku) > 0'",
+        "found int | None",
+        ABSENT,
+    ),
+    "get on the right": (
+        PRESENT,
+        "present: {when: '0 < cart.counts.get(sku)'",
+        "found int | None",
+        ABSENT,
+    ),
+    "get behind in": (
+        PRESENT,
+        "present: {when: 'sku in cart.counts and cart.counts.get(sku) > 0'",
+        "found int | None",
+        ABSENT,
+    ),
+    "get in a sum": ("cart.counts.get(sku, 0) +", "cart.counts.get(sku) +", "a number", ABSENT),
+    "get in an item": (
+        "{sku: cart.counts.get(sku, 0)}",
+        "{sku: cart.counts.get(sku)}",
+        "int",
+        ABSENT,
+    ),
+    "subscript": (
+        PRESENT,
+        "present: {when: 'sku in cart.counts and cart.counts[sku] > 0'",
+        "subscripted",
+        "write cart.counts.get(sku), which may be None, or cart.counts.get(sku, default)",
+    ),
+    "index": (
+        PRESENT,
+        "present: {when: 'cart.notes[0] == sku'",
+        "subscripted",
+        "`value in cart.notes`",
+    ),
+    "in a dict or None": (
+        RESERVE,
+        "{} if sku in cart.reserved else {}",
+        "cart.reserved may",
+        INSTEAD,
+    ),
+    "items of a dict or None": (RESERVE, RESERVE, "cart.reserved may be None", INSTEAD),
+    "get of a dict or None": (RESERVE, "{sku: cart.reserved.get(sku, 0)}", "may be None", INSTEAD),
+    "without of a dict or None": (RESERVE, "without(cart.reserved, sku)", "may be None", INSTEAD),
+    "inline dict": (
+        "counts: {type: Counts,",
+        "counts: {type: 'dict[str, int]',",
+        "no type 'dict[str, int]'",
+        "`types` declares `Many: {summary: …, type: 'dict[str, int]', max_length: …}`",
+    ),
+    "inline list": (
+        "params: {text: str}",
+        "params: {text: 'list[str]'}",
+        "no type 'list[str]'",
+        "`types` declares `Many: {summary: …, type: 'list[str]', max_length: …}`",
+    ),
+    "only dict": ("type: 'dict[Sku, int]'", "type: dict", "limits 'dict'", "write dict[str, T], "),
+    "None in a dict": ("dict[Sku, int]", "dict[Sku, int | None]", "no type", "no element of a "),
+    "braces": (
+        "initial: '{}'}\n  reserved",
+        "initial: {}}\n  reserved",
+        "a single",
+        "quote an empty ",
+    ),
+    "without": (
+        WITHOUT,
+        "cart.counts.without(sku)",
+        "'without'",
+        "write without(cart.counts, key)",
+    ),
+    "pop": (WITHOUT, "cart.counts.pop(sku)", "'pop'", "write without(cart.counts, key)"),
+    "append": (
+        "cart.notes + [text]",
+        "cart.notes.append(text)",
+        "'append'",
+        "cart.notes + [value]",
+    ),
+    "sum": (
+        "cart.total + count",
+        "sum(cart.counts)",
+        "no rule adds up elements",
+        "keep in a field what rules ask",
+    ),
+    "dict()": (
+        "counts: {type: Counts, initial: '{}'",
+        "counts: {type: Counts, initial: dict()",
+        "no function 'dict'",
+        "write {}",
+    ),
+    "any over keys": (
+        PRESENT,
+        "present: {when: any(key == sku for key in cart.counts)",
+        "no rule goes through the elements of Counts",
+        "keep in a field what rules ask",
+    ),
+    "all over items": (
+        PRESENT,
+        "present: {when: 'all(n > 0 for k, n in cart.counts.items())'",
+        "through the elements of Counts",
+        "keep in a field what rules ask",
+    ),
+    "any over a list": (
+        PRESENT,
+        "present: {when: any(each == sku for each in cart.notes)",
+        "through the elements of Notes",
+        "keep in a field what rules ask",
+    ),
+    "stars": (
+        WITHOUT,
+        "'{**cart.counts, sku: 0}'",
+        "`key: value`",
+        "write cart.counts | {key: value}",
+    ),
+    "update of a key": (
+        f"{{cart.counts: {WITHOUT}}}",
+        "{'cart.counts[sku]': '0'}",
+        "'counts[sku]' is no field",
+        "set counts, the whole field, to what it was, with `| {sku: value}` behind it",
+    ),
+    "returns None": (
+        "summary: Drop an article.",
+        "summary: Drop an article.\n    returns: None",
+        "drop returns no value, so it has no `returns`",
+        "remove `returns`",
+    ),
+    "returns null": (
+        "summary: Drop an article.",
+        "summary: Drop an article.\n    returns: null",
+        "drop returns no value, so it has no `returns`",
+        "remove `returns`",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", COLLECTIONS)
+def test_a_mistake_about_a_collection_is_reported_with_its_fix(name: str) -> None:
+    old, new, message, hint = COLLECTIONS[name]
+    assert CART.count(old) == 1
+    text = CART.replace(old, new)
+    if "or None" in name:
+        text = text.replace(RESERVED, "reserved: {type: Counts | None}")
+    ((told, fix),) = findings(text)
+    assert message in told
+    assert hint in fix
+
+
 def findings(text: str) -> list[tuple[str, str]]:
     with pytest.raises(InvalidMachineError) as caught:
         program_of(text.encode(), "m.yaml")

@@ -6,6 +6,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from opslifecycle_codegen.analysis.decimals import adapted, product
+from opslifecycle_codegen.analysis.missing import none_hint
 from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression
 from opslifecycle_codegen.ir.scope import Scope
@@ -61,7 +62,8 @@ def check_arithmetic(
         right = adapted(checker, node.right, right, left.type)
     for side, typed in ((node.left, left), (node.right, right)):
         if typed.type.kind not in (*_KINDS, "unknown"):
-            raise checker.refuse(side, "wrong-type", f"expected a number, found {typed.type}")
+            hint = none_hint(side, typed.type)
+            raise checker.refuse(side, "wrong-type", f"expected a number, found {typed.type}", hint)
     if UNKNOWN in (left.type, right.type):
         return nodes.Arithmetic(UNKNOWN, operator, left, right)
     kind = _RESULTS.get((left.type.kind, right.type.kind), {}).get(operator)
@@ -82,7 +84,11 @@ def check_negative(checker: Checker, node: ast.UnaryOp, scope: Scope) -> Express
     """Return the typed tree of `-operand`; of a literal, a literal; of `-value`, the value."""
     operand = checker.check(node.operand, scope)
     if operand.type.kind not in ("int", "float", "timedelta", "decimal", "unknown"):
-        raise checker.refuse(node.operand, "wrong-type", f"expected a number, found {operand.type}")
+        message, hint = (
+            f"expected a number, found {operand.type}",
+            none_hint(node.operand, operand.type),
+        )
+        raise checker.refuse(node.operand, "wrong-type", message, hint)
     if operand.type.kind == "decimal":
         type = decimal(operand.type.places)
     else:

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 from opslifecycle_codegen.analysis.decimals import DECIMAL, adapted, check_decimal
 from opslifecycle_codegen.analysis.dicts import GET, WITHOUT, check_get, check_without
+from opslifecycle_codegen.analysis.missing import none_hint
 from opslifecycle_codegen.analysis.moments import MOMENTS, check_moment
 from opslifecycle_codegen.analysis.sized import LEN, check_affix, check_length
 from opslifecycle_codegen.base.diagnostics import nearest
+from opslifecycle_codegen.base.spellings import function_hint, method_hint
 from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression, Root
 from opslifecycle_codegen.ir.scope import Scope
@@ -36,7 +38,8 @@ def check_call(checker: Checker, node: ast.Call, scope: Scope) -> Expression:
         return check_get(checker, node, node.func, scope)
     if isinstance(node.func, ast.Attribute):
         message = f"there is no method {node.func.attr!r} here"
-        hint = f"a text has {' and '.join(AFFIXES)}; a dict has {GET}"
+        hint = method_hint(node.func.attr, ast.unparse(node.func.value))
+        hint = hint or f"a text has {' and '.join(AFFIXES)}; a dict has {GET}"
         raise checker.refuse(node, "expression-form", message, hint)
     if not isinstance(node.func, ast.Name) or node.keywords:
         raise checker.refuse(
@@ -57,9 +60,8 @@ def check_call(checker: Checker, node: ast.Call, scope: Scope) -> Expression:
     if name == "sum":
         raise checker.refuse(node.func, "unknown-name", "no rule adds up elements", _KEEP)
     known = [*_QUANTIFIERS, *MOMENTS, DECIMAL, LEN, WITHOUT, "min", "max"]
-    raise checker.refuse(
-        node.func, "unknown-name", f"there is no function {name!r}", nearest(name, known)
-    )
+    hint = function_hint(name) or nearest(name, known)
+    raise checker.refuse(node.func, "unknown-name", f"there is no function {name!r}", hint)
 
 
 def _extreme(checker: Checker, node: ast.Call, name: str, scope: Scope) -> Expression:
@@ -69,7 +71,8 @@ def _extreme(checker: Checker, node: ast.Call, name: str, scope: Scope) -> Expre
         typed = [adapted(checker, argument, each, beside) for argument, each in pairs]
     for argument, each in zip(node.args, typed, strict=True):
         if not each.type.ordered:
-            raise checker.refuse(argument, "wrong-type", f"expected a number, found {each.type}")
+            message, hint = f"expected a number, found {each.type}", none_hint(argument, each.type)
+            raise checker.refuse(argument, "wrong-type", message, hint)
         if join(typed[0].type, each.type) is None:
             message = f"{name} compares {typed[0].type} with {each.type}"
             raise checker.refuse(argument, "wrong-type", message)
@@ -111,7 +114,11 @@ def _quantified(checker: Checker, node: ast.Call, name: str, scope: Scope) -> Ex
 
 
 def _loop(checker: Checker, part: ast.comprehension, scope: Scope) -> tuple[Scope, nodes.Loop]:
-    target = part.target
+    target, view = part.target, part.iter
+    if isinstance(view, ast.Call) and isinstance(view.func, ast.Attribute):
+        # The items of a dict, however Python has them.
+        view = view.func.value
+        _refuse_elements(checker, view, checker.check(view, scope).type)
     if not isinstance(target, ast.Name) or part.is_async:
         raise checker.refuse(part.iter, "expression-form", "a loop has one plain name")
     many: Expression | str
@@ -120,12 +127,11 @@ def _loop(checker: Checker, part: ast.comprehension, scope: Scope) -> tuple[Scop
         inner, many = enum, enum.name
     else:
         many = checker.check(part.iter, scope)
-        if many.type.several:
-            message = f"no rule goes through the elements of {many.type}"
-            raise checker.refuse(part.iter, "wrong-type", message, _KEEP)
+        _refuse_elements(checker, part.iter, many.type)
         if many.type.kind != "collection" or many.type.inner is None:
             message = f"expected a collection, found {many.type}"
-            raise checker.refuse(part.iter, "wrong-type", message)
+            hint = "a loop goes over the records, or over a closed set"
+            raise checker.refuse(part.iter, "wrong-type", message, hint)
         inner = many.type.inner
     scope = scope.with_names({target.id: nodes.Name(inner, Root.LOOP, target.id)})
     tests = []
@@ -135,3 +141,10 @@ def _loop(checker: Checker, part: ast.comprehension, scope: Scope) -> tuple[Scop
         tests.append(typed)
         scope = checker.narrow(test, scope, truth=True)
     return scope, nodes.Loop(target.id, many, tuple(tests))
+
+
+def _refuse_elements(checker: Checker, node: ast.expr, type: Type) -> None:
+    """Report a loop over a collection of one record, whose elements no rule reads one by one."""
+    if type.required.several:
+        message = f"no rule goes through the elements of {type}"
+        raise checker.refuse(node, "wrong-type", message, _KEEP)

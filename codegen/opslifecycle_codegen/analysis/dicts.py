@@ -6,6 +6,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from opslifecycle_codegen.analysis.decimals import adapted
+from opslifecycle_codegen.analysis.missing import EMPTY_INSTEAD
 from opslifecycle_codegen.ir.expr import Expression, Literal
 from opslifecycle_codegen.ir.scope import Scope
 from opslifecycle_codegen.ir.several import DICT, Get, Items, Put, Without
@@ -50,7 +51,9 @@ def _with_items(checker: Checker, node: ast.Dict, base: Expression, scope: Scope
     assert type.inner is not None
     for key, value in zip(node.keys, node.values, strict=True):
         if key is None:
-            raise checker.refuse(value, "expression-form", "an item of a dict is `key: value`")
+            message = "an item of a dict is `key: value`"
+            hint = f"write {ast.unparse(value)} | {{key: value}} for a dict with more items"
+            raise checker.refuse(value, "expression-form", message, hint)
         typed_key = _key(checker, key, base, scope)
         if typed_key in keys:
             message = f"{ast.unparse(key)} occurs twice in one dict"
@@ -105,8 +108,7 @@ def _dict(checker: Checker, node: ast.expr, scope: Scope) -> Expression:
     """Return the tree of a dict that is not None."""
     base = checker.check(node, scope)
     if base.type.optional:
-        message = f"{ast.unparse(node)} may be None here"
-        raise checker.refuse(node, "may-be-none", message, "test `is not None` first")
+        raise checker.refuse_none(node, EMPTY_INSTEAD)
     if base.type.kind not in (DICT, UNKNOWN.kind):
         raise checker.refuse(node, "wrong-type", f"expected a dict, found {base.type}")
     return base

@@ -18,7 +18,7 @@ from opslifecycle_codegen.analysis.calls import check_call
 from opslifecycle_codegen.analysis.decimals import adapted
 from opslifecycle_codegen.analysis.dicts import check_dict, check_union
 from opslifecycle_codegen.analysis.membership import check_membership
-from opslifecycle_codegen.analysis.missing import missing_field
+from opslifecycle_codegen.analysis.missing import EMPTY_INSTEAD, missing_field, none_hint
 from opslifecycle_codegen.analysis.several import check_items, check_joined, is_empty_set
 from opslifecycle_codegen.base.diagnostics import Diagnostics, Location, nearest
 from opslifecycle_codegen.base.spellings import operator_hint
@@ -26,7 +26,7 @@ from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.built_ins import LEGAL_STATUS
 from opslifecycle_codegen.ir.expr import Expression, Root
 from opslifecycle_codegen.ir.scope import Scope
-from opslifecycle_codegen.ir.several import DICT
+from opslifecycle_codegen.ir.several import DICT, LIST
 from opslifecycle_codegen.ir.types import (
     ACTION,
     BOOL,
@@ -67,8 +67,8 @@ def compile_expression(
         typed = checker.check(tree, scope, wanted)
         if wanted is not None:
             typed = adapted(checker, tree, typed, wanted)
-        if wanted is not None and not fits(typed.type, wanted):
-            raise checker.refuse(tree, "wrong-type", f"expected {wanted}, found {typed.type}")
+        if wanted is not None:
+            checker.want(tree, typed, wanted)
     except _RefusedError:
         return None
     return typed
@@ -186,8 +186,7 @@ class Checker:
             return evolve(constant, type=scope.narrowed.get(path, constant.type))
         base = self.check(node.value, scope)
         if base.type.optional:
-            message = f"{ast.unparse(node.value)} may be None here"
-            raise self.refuse(node, "may-be-none", message, "test `is not None` first")
+            raise self.refuse_none(node.value)
         if base.type == UNKNOWN:
             return base
         if base.type == ACTION and node.attr == "from_statuses":
@@ -261,6 +260,8 @@ class Checker:
 
     def _arithmetic(self, node: ast.BinOp, scope: Scope, wanted: Type | None) -> Expression:
         left = self.check(node.left, scope, wanted if wanted and wanted.required.several else None)
+        if left.type.optional and left.type.required.several:
+            raise self.refuse_none(node.left, EMPTY_INSTEAD)
         if left.type.kind == DICT:
             return check_union(self, node, left, scope)
         if left.type.several:
@@ -297,9 +298,12 @@ class Checker:
         base = self.check(node.value, scope)
         if base.type.kind != "counts" or base.type.inner is None:
             message, hint = f"{base.type} cannot be subscripted", ""
+            many = ast.unparse(node.value)
             if base.type.required.kind == DICT:
-                get = f"{ast.unparse(node.value)}.get({ast.unparse(node.slice)}"
+                get = f"{many}.get({ast.unparse(node.slice)}"
                 hint = f"write {get}), which may be None, or {get}, default)"
+            elif base.type.required.kind == LIST:
+                hint = f"no expression reads one element: write `value in {many}`, `len({many})`"
             raise self.refuse(node, "expression-form", message, hint)
         key = self.check(node.slice, scope, base.type.inner)
         self.want(node.slice, key, base.type.inner)
@@ -308,7 +312,12 @@ class Checker:
     def want(self, node: ast.expr, typed: Expression, wanted: Type) -> None:
         """Report a node whose type does not fit."""
         if not fits(typed.type, wanted):
-            raise self.refuse(node, "wrong-type", f"expected {wanted}, found {typed.type}")
+            hint = none_hint(node, typed.type) if fits(typed.type.required, wanted) else ""
+            raise self.refuse(node, "wrong-type", f"expected {wanted}, found {typed.type}", hint)
+
+    def refuse_none(self, node: ast.expr, hint: str = "test `is not None` first") -> _RefusedError:
+        """Report a value that may be None where its attributes or its parts are read."""
+        return self.refuse(node, "may-be-none", f"{ast.unparse(node)} may be None here", hint)
 
     # Comparisons --------------------------------------------------------------------------------
 
@@ -319,13 +328,20 @@ class Checker:
                 raise self.refuse(node, "expression-form", "`is` and `in` cannot be chained")
             return check_membership(self, node, left, scope)
         operands, operators = [left], list[str]()
-        for operator, operand in zip(node.ops, node.comparators, strict=True):
+        sides = [node.left, *node.comparators]
+        for before, operator, operand in zip(sides, node.ops, sides[1:], strict=False):
             spelled = _COMPARISONS.get(type(operator))
             if spelled is None:
                 raise self.refuse(operand, "expression-form", "`is` and `in` cannot be chained")
             right = adapted(self, operand, self.check(operand, scope, left.type), left.type)
             if not operators:
                 operands[0] = left = adapted(self, node.left, left, right.type)
+            if spelled not in ("==", "!="):
+                for side, typed in ((before, left), (operand, right)):
+                    if typed.type.optional and typed.type.required.ordered:
+                        message = f"expected numbers to compare, found {typed.type}"
+                        hint = none_hint(side, typed.type)
+                        raise self.refuse(side, "wrong-type", message, hint)
             self.comparable(operand, left.type, right.type, ordered=spelled not in ("==", "!="))
             operands.append(right)
             operators.append(spelled)

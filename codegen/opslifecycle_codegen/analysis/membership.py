@@ -6,6 +6,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from opslifecycle_codegen.analysis.decimals import adapted
+from opslifecycle_codegen.analysis.missing import EMPTY_INSTEAD, none_hint
 from opslifecycle_codegen.analysis.sized import part_of_text
 from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression
@@ -71,6 +72,8 @@ def _among(
     if right.type.kind == left.type.kind == "str":
         return part_of_text(checker, node, left, right)
     of = right.type
+    if of.optional and of.required.several:
+        raise checker.refuse_none(node, EMPTY_INSTEAD)
     inner = of.inner if of.kind == "collection" or of.several else None
     inner = of.key or inner
     if UNKNOWN in (of, left.type):
@@ -78,5 +81,7 @@ def _among(
     if inner is not None and isinstance(left, nodes.Literal):
         left = checker.check(value, scope, inner)
     if inner is None or not fits(left.type, inner):
-        raise checker.refuse(node, "wrong-type", f"{left.type} cannot be in {right.type}")
+        fit = inner is not None and fits(left.type.required, inner)
+        hint = none_hint(value, left.type) if fit else ""
+        raise checker.refuse(node, "wrong-type", f"{left.type} cannot be in {right.type}", hint)
     return right

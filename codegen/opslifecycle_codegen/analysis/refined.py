@@ -168,6 +168,8 @@ class _Refined:
         if known is None:
             message = f"{name} limits {kind!r}, which has no limits to declare"
             hint = nearest(kind, _KEYS) or f"a type with limits is one of {', '.join(_KEYS)}"
+            if kind.lower() in ("dict", "list", "set", "frozenset"):
+                hint = "write dict[str, T], list[T] or frozenset[E], with the names of types"
             self._diagnostics.add(declared.type.mark, "unknown-type", message, hint)
             return SCALARS.get(kind, Type("unknown"))
         given = given_limits(declared)

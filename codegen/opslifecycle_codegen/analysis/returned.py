@@ -34,6 +34,10 @@ def returned(
         what: What messages call the method.
         diagnostics: Where errors go.
     """
+    if declared is not None and declared.strip() in ("None", "null", "~"):
+        message = f"{what} returns no value, so it has no `returns`"
+        diagnostics.add(declared.mark, "wrong-type", message, "remove `returns`")
+        return None
     tree = compile_expression(declared, scope, diagnostics) if declared is not None else None
     if declared is None or tree is None:
         return None

@@ -47,6 +47,8 @@ class _Several:
         if spelled is None:
             message = f"there is no type {str(declared.type)!r}"
             hint = "a collection is list[T], frozenset[E] or dict[str, T], with the name of a type"
+            if re.search(r"\b(None|Optional)\b", text):
+                hint = f"no element of a collection is None: leave it out; {hint}"
             self._diagnostics.add(declared.type.mark, "unknown-type", message, hint)
             return UNKNOWN
         kind, *keys, word = spelled.groups()

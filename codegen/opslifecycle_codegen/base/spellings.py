@@ -43,6 +43,44 @@ def key_hint(key: str, known: Iterable[str]) -> str:
     return nearest(key, words)
 
 
+#: How a collection is declared, which has no name of its own in Python.
+_COLLECTION = "`types` declares `Many: {{summary: …, type: '{}', max_length: …}}`"
+#: What the language has in place of methods of Python's collections, with the value before the dot.
+_METHODS = {
+    ("without", "pop", "popitem"): "write without({0}, key)",
+    ("update", "setdefault", "copy"): "write {0} | {{key: value}}",
+    ("append", "extend", "insert"): "write {0} + [value]",
+    ("add", "union"): "write {0} | {{member}}",
+    (
+        "remove",
+        "discard",
+        "difference",
+    ): "write without({0}, key) of a dict, {0} - {{member}} of a set",
+    ("intersection",): "write {0} & {{member}}",
+    ("keys", "values", "items"): "write `key in {0}`, {0}.get(key, default) or len({0})",
+    ("index", "count"): "write `value in {0}` or len({0})",
+    ("clear",): "write {{}} for a dict without keys, [] for a list without elements",
+}
+_FUNCTIONS = {
+    "sorted": "no expression orders: pages of a listing do",
+    "dict": "write {}", "FrozenDict": "write {}", "list": "write []", "tuple": "write []",
+    "set": "write frozenset() or {member}",
+}  # fmt: skip
+
+
+def method_hint(method: str, value: str) -> str:
+    """Return what stands in place of a method of Python's collections; empty for another."""
+    for methods, hint in _METHODS.items():
+        if method in methods:
+            return hint.format(value)
+    return ""
+
+
+def function_hint(name: str) -> str:
+    """Return what stands in place of a function of Python; empty for another."""
+    return _FUNCTIONS.get(name, "")
+
+
 def type_hint(word: str, known: Iterable[str]) -> str:
     """Return a hint with the notation of a type, or with a known type that is spelled alike."""
     usual = _TYPES.get(word.lower())
@@ -51,6 +89,8 @@ def type_hint(word: str, known: Iterable[str]) -> str:
         usual = f"{_TYPES.get(inner, inner)} | None"
     if word == "Decimal":
         usual = "the name of a Decimal with digits and places, declared under `types`"
+    if word.lower().startswith(("list[", "set[", "frozenset[", "dict[")):
+        usual = f"the name of a type: {_COLLECTION.format(word)}"
     if word.endswith("?"):
         usual = f"{_TYPES.get(word[:-1], word[:-1])} | None"
     return f"write {usual}" if usual else nearest(word, known)

@@ -10,6 +10,7 @@ from opslifecycle_codegen.base.config import InvalidConfigError, MachineConfig
 from opslifecycle_codegen.base.diagnostics import Diagnostics
 from opslifecycle_codegen.compat import compare, lock, renames
 from opslifecycle_codegen.compat.compare import Change
+from opslifecycle_codegen.compat.limits import FLATTENED
 from opslifecycle_codegen.compat.lock import Lock
 from opslifecycle_codegen.compat.migrations import applied, renamed
 from opslifecycle_codegen.emit import write
@@ -125,16 +126,26 @@ def _unexplained(program: Program, old: Lock, new: Lock) -> list[tuple[Change, s
             "what becomes of stored data; if none has to be read again, also run: "
             "opslifecycle-codegen lock --reset --reason '…'"
         )
-        return [(change, hint) for change in compare.changes(old, new) if change.breaking]
+        return [(c, or_refuses(c, hint)) for c in compare.changes(old, new) if c.breaking]
     hint = f"say so in the migration to version {version}: renames, removes, adds or refuses"
     left = compare.changes(applied(program.migrations, old, new), new)
     # A migration's reason accepts changes that break source code alone.
     return [
-        (change, hint)
+        (change, or_refuses(change, hint))
         for change in left
         if change.kind == compare.PERSISTED
         and not any(change.rule in s.accepts for s in steps if s.version > old["version"])
     ]
+
+
+def or_refuses(change: Change, hint: str) -> str:
+    """Return the fix of a change: of one that no migration covers, the two that are left."""
+    if change.rule != "tag-changed" and FLATTENED not in change.text:
+        return hint
+    return (
+        "take it back, or set a higher version with a migration that says `refuses: true`: no "
+        "other migration covers it, and stores of older versions can then not be opened"
+    )
 
 
 def _refuse_reset(

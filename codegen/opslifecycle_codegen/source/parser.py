@@ -245,6 +245,9 @@ class _Parser:
         if not isinstance(node, Scalar):
             alone = isinstance(node, Sequence) and len(node.items) == 1
             hint = "leave out the brackets, or the dash" if alone else ""
+            if kind is Expr and not node.items:
+                empty = "{}" if isinstance(node, Mapping) else "[]"
+                hint = f"quote an empty collection: '{empty}'"
             return self._wrong(node, f"{what}: expected a single value", hint)
         text = node.text
         if kind in (Name, TypeName) and len(text) > NAME_MAX:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from opslifecycle import OpsLifecycleError
 from opslifecycle.cli.doctor import examine
-from opslifecycle.cli.packages import machine_of, package_option
+from opslifecycle.cli.packages import AnotherMachineError, machine_of, package_option
 from opslifecycle.cli.stores import print_line, store_option, told_errors
 from opslifecycle.inspection.locations import FileLocation, Location
 
@@ -44,6 +44,9 @@ def backup(store: Location, package: str, target: Path) -> None:
         def check(copy: Path) -> None:
             try:
                 _, broken = examine(FileLocation(copy), machine, lines.append)
+            except AnotherMachineError as error:
+                found = error.found.replace(str(copy), str(store))
+                raise AnotherMachineError(found, error.known) from None
             except OpsLifecycleError as error:
                 raise NotSoundError(str(store), str(error).replace(str(copy), "its copy")) from None
             if broken:

@@ -6,7 +6,12 @@ import sys
 from collections.abc import Callable
 
 import click
-from opslifecycle.cli.packages import GeneratedMachine, machine_of, package_option
+from opslifecycle.cli.packages import (
+    GeneratedMachine,
+    machine_of,
+    naming_packages,
+    package_option,
+)
 from opslifecycle.cli.stores import print_line, store_option, told_errors
 from opslifecycle.cli.text import one_line
 from opslifecycle.inspection.locations import Location
@@ -42,10 +47,12 @@ def examine(
         How many registries there are, and how many of them have broken invariants.
 
     Raises:
+        AnotherMachineError: All registries are of other machines.
         StoreDamagedError: A registry cannot be read or opened.
     """
     source, broken = store.reader(machine.schema), 0
-    names = source.names()
+    with naming_packages():
+        names = source.names()
     for name in names:
         registry = source.registry(name)
         wrong = _broken_invariants(store, machine, registry)
@@ -54,7 +61,7 @@ def examine(
         verdict = f"broken: {', '.join(wrong)}" if wrong else f"sound, {held}"
         tell(f"{one_line(name)}: {verdict}")
     for name in source.others():
-        tell(f"{one_line(name)}: not checked, it belongs to another machine")
+        tell(f"{one_line(name)}: not checked, it belongs to another machine; --package names it")
     counted = _count(len(names), "registry", "registries")
     tell(f"{counted}, {len(machine.invariants)} invariants each, {broken} broken")
     return len(names), broken

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import click
-from opslifecycle.cli.packages import machine_of, package_option
+from opslifecycle.cli.packages import machine_of, naming_packages, package_option
 from opslifecycle.cli.stores import print_line, store_option, told_errors
 from opslifecycle.cli.text import one_line
 from opslifecycle.inspection.locations import FileLocation, Location
@@ -34,7 +34,7 @@ def migrate(store: Location, package: str, dry_run: bool, backup: Path | None) -
     each kind of record. A registry is migrated as a whole or not at all.
     """
     schema = machine_of(package).schema
-    with told_errors():
+    with told_errors(), naming_packages():
         if dry_run:
             reports = list(planned(store.reader, schema))
             _print(store, schema, reports)

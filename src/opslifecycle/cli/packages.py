@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -11,6 +12,7 @@ from typing import Protocol
 
 import attrs
 import click
+from opslifecycle import OpsLifecycleError, StoreVersionError
 from opslifecycle.clock import SYSTEM_CLOCK, Clock
 from opslifecycle.stores.base import SchemaVersion, StoreContents, is_outbox_key
 from opslifecycle.values.plain import Data, data_of
@@ -108,6 +110,32 @@ class GeneratedMachine:
         return [
             name for name, holds in self.invariants.items() if not holds(authority, entries, [])
         ]
+
+
+class AnotherMachineError(OpsLifecycleError):
+    """A store of another machine than that of the package that a command was given."""
+
+    field_names = ("found", "known")
+    template = "the store was written by {found}, this is {known}"
+    fix = "pass --package with the generated package of the machine that wrote it"
+
+    found: str
+    known: str
+
+    def __init__(self, found: str, known: str) -> None:
+        super().__init__(found, known)
+
+
+@contextmanager
+def naming_packages() -> Iterator[None]:
+    """Have the error about a store of another machine name the option `--package`."""
+    try:
+        yield
+    except StoreVersionError as error:
+        found, known = (each.partition(" version ") for each in (error.found, error.known))
+        if not found[1] or found[0] == known[0]:
+            raise
+        raise AnotherMachineError(error.found, error.known) from None
 
 
 def machine_of(package: str) -> GeneratedMachine:
