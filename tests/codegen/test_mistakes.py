@@ -16,6 +16,8 @@ from opslifecycle_codegen.base.rule_catalogue import FIXES, RULES
 from opslifecycle_codegen.cli.explain import explained
 from opslifecycle_codegen.cli.project import program_of
 from opslifecycle_codegen.cli.report import report_findings
+from opslifecycle_codegen.compat import compare
+from opslifecycle_codegen.compat.meanings import MEANINGS
 from opslifecycle_codegen.emit.render import Renderer
 from opslifecycle_codegen.modelcheck.sampling import sampled
 from opslifecycle_codegen.source.parser import parse
@@ -67,6 +69,11 @@ def test_a_machine_is_refused_or_explained_as_its_case_says(case: Path) -> None:
     out = io.StringIO()
     report_findings(caught.value.findings, case, "text", out)
     assert out.getvalue() == (case / "errors.txt").read_text(encoding="utf-8")
+
+
+def test_each_rule_of_changes_has_a_meaning() -> None:
+    assert [*MEANINGS] == [*compare.RULES]
+    assert len({*MEANINGS.values()}) == len(MEANINGS)
 
 
 #: What no single small file can show: tests of their own do.

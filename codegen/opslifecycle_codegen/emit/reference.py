@@ -16,6 +16,7 @@ import attrs
 from opslifecycle_codegen.base.reserved_words import ANYWHERE, RESERVED
 from opslifecycle_codegen.base.rule_catalogue import FIXES, RULES, WAIVABLE
 from opslifecycle_codegen.compat import compare
+from opslifecycle_codegen.compat.meanings import MEANINGS
 from opslifecycle_codegen.ir.built_ins import BARRIER_CHECKS, BUILT_IN_EFFECTS
 from opslifecycle_codegen.ir.naming import BUILT_IN_METHODS
 from opslifecycle_codegen.source import model
@@ -33,8 +34,9 @@ def rules_page() -> str:
     for rule, meaning in RULES.items():
         fix = FIXES[rule].replace("|", "\\|")
         lines.append(f"| `{rule}` | {meaning} | {fix} | {'yes' if rule in WAIVABLE else ''} |")
-    lines += ["", "## Changes between two versions", "", "| rule | what it breaks |", "|---|---|"]
-    lines += [f"| `{rule}` | {kind} |" for rule, kind in compare.RULES.items()]
+    lines += ["", "## Changes between two versions", ""]
+    lines += ["| rule | meaning | what it breaks |", "|---|---|---|"]
+    lines += [f"| `{rule}` | {MEANINGS[rule]} | {kind} |" for rule, kind in compare.RULES.items()]
     return "\n".join(lines) + "\n"
 
 
