@@ -192,6 +192,7 @@ READ_PYTHON = {
     "analysis/decimals.py",
     "analysis/dicts.py",
     "analysis/membership.py",
+    "analysis/missing.py",
     "analysis/moments.py",
     "analysis/several.py",
     "analysis/sized.py",

@@ -70,6 +70,21 @@ def test_an_argument_may_be_any_expression_of_the_command() -> None:
     assert found == "min(paid, gate.coins + 1) >= (3 if paid < 2 else 1)"
 
 
+def test_what_is_passed_may_be_out_of_the_range_of_the_parameter() -> None:
+    """The guard decides about what it is, and no error has a field that is out of its range."""
+    types = ("ids:\n", "types:\n  Few: {summary: Few., type: int, maximum: 9}\n\nids:\n")
+    few = ("params: {least: int, paid: int}", "params: {least: Few, paid: int}")
+    error = ("fields: {paid: int, least: int}", "fields: {paid: int, least: Few}")
+    compiled(types, few, error)
+    passed = (COIN, "{worth: {least: gate.coins, paid: paid}}")
+    compiled(types, few, passed)
+    with pytest.raises(InvalidMachineError) as caught:
+        compiled(types, few, error, passed)
+    (found,) = caught.value.findings
+    assert found.rule == "out-of-range"
+    assert found.message.startswith("a field of TooLittleError may be above 9 here")
+
+
 def test_one_command_may_ask_a_guard_twice() -> None:
     edit = (COIN, f"{COIN}, {{worth: {{least: 1, paid: gate.coins}}}}")
     program = compiled(edit)

@@ -234,6 +234,30 @@ def test_a_mistake_about_a_collection_is_reported_with_its_fix(name: str) -> Non
     assert hint in fix
 
 
+SAMPLE = Path(__file__).parents[1] / "random_machines/fields/sample.yaml"
+PLAN = SAMPLE.with_name("subscription.yaml")
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "message", "hint"),
+    [
+        (SAMPLE, "{if: 'Risk.viral in", "{if: 'viral in", "there is no 'viral' here", "Risk.viral"),
+        (SAMPLE, "else [reading]'", "else [Reading(of, level)]'", "no expression constructs a Rea",
+         "take it as a parameter; of a union, write one of its variants"),
+        (PLAN, " if len(registry.prices) < 5 else registry.prices", "", "len(registry.prices) may",
+         "write `… if len(registry.prices) < 5 else …`, or add a guard that tests it"),
+    ],
+)  # fmt: skip
+def test_a_hint_says_what_the_language_has(
+    path: Path, old: str, new: str, message: str, hint: str
+) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.count(old) == 1
+    ((told, fix),) = findings(text.replace(old, new))
+    assert message in told
+    assert hint in fix
+
+
 def findings(text: str) -> list[tuple[str, str]]:
     with pytest.raises(InvalidMachineError) as caught:
         program_of(text.encode(), "m.yaml")

@@ -59,6 +59,10 @@ def check_call(checker: Checker, node: ast.Call, scope: Scope) -> Expression:
         return _constructed(checker, node, named, scope)
     if name == "sum":
         raise checker.refuse(node.func, "unknown-name", "no rule adds up elements", _KEEP)
+    if named is not None and named.kind in ("record", "union"):
+        message = f"no expression constructs a {name}"
+        hint = "take it as a parameter; of a union, write one of its variants"
+        raise checker.refuse(node.func, "expression-form", message, hint)
     known = [*_QUANTIFIERS, *MOMENTS, DECIMAL, LEN, WITHOUT, "min", "max"]
     hint = function_hint(name) or nearest(name, known)
     raise checker.refuse(node.func, "unknown-name", f"there is no function {name!r}", hint)

@@ -98,9 +98,16 @@ def check_get(
 
 def _either(inner: Type, default: Expression) -> Type:
     """Return the type of a value, or of the default."""
-    if isinstance(default, Literal) and isinstance(default.value, int) and inner.kind == "int":
-        least, most = inner.range
-        return Type("int", limits=Limits(min(least, default.value), max(most, default.value)))
+    if inner.kind in ("int", "decimal") and default.type.kind == inner.kind:
+        (least, most), (low, high) = inner.range, default.type.range
+        if isinstance(default, Literal) and isinstance(default.value, int):
+            low = high = default.value
+        limits = Limits(
+            min(least, low),
+            max(most, high),
+            places=inner.limits.places if inner.limits is not None else None,
+        )
+        return Type(inner.kind, limits=limits)
     return join(inner, default.type) or inner
 
 

@@ -162,7 +162,8 @@ class Checker:
         if scope.symbols.type_named(node.id) is not None:
             message = f"{node.id} is a type, not a value"
             raise self.refuse(node, "wrong-type", message, f"a member is written {node.id}.member")
-        hint = nearest(node.id, scope.names)
+        sets = [name for name, info in scope.symbols.enums.items() if node.id in info.members]
+        hint = f"write {sets[0]}.{node.id}" if sets else nearest(node.id, scope.names)
         if wanted is not None and wanted.required.kind == "str":
             hint = f"write \"'{node.id}'\" for the text, with both quotes; {hint}"
         raise self.refuse(node, "unknown-name", f"there is no {node.id!r} here", hint)

@@ -16,7 +16,7 @@ from opslifecycle_codegen.ir.expr import Name as NameOf
 from opslifecycle_codegen.ir.expr import Refusal as RefusalOf
 from opslifecycle_codegen.ir.program import Check
 from opslifecycle_codegen.ir.scope import Scope
-from opslifecycle_codegen.ir.types import BOOL, ENTITY, Type
+from opslifecycle_codegen.ir.types import BOOL, ENTITY, Type, optional
 from opslifecycle_codegen.source import command_model, model
 from opslifecycle_codegen.source.words import GuardUse, Name
 
@@ -135,7 +135,7 @@ class Guards:
                 hint = f"write `{name}: {{{param}: …}}`"
                 diagnostics.add(name.mark, "missing-key", message, hint)
             tree = compile_expression(expr, scope, diagnostics, type) if expr is not None else None
-            found[str(param)] = evolve(tree or NOTHING, type=type)
+            found[str(param)] = evolve(tree or NOTHING, type=_passed(tree or NOTHING, type))
         return found
 
     def _legality(
@@ -203,3 +203,14 @@ class Guards:
     def fact_types(self, rejection: command_model.Rejection) -> dict[str, Type]:
         """Return the types of a rejection's fields."""
         return {str(name): self._resolver.type_of(type) for name, type in rejection.fields.items()}
+
+
+def _passed(tree: Expression, declared: Type) -> Type:
+    """Return the type of a parameter of a guard: the declared one, with the range of what it is.
+
+    A number that is passed may be larger than the declared type allows, and a list longer.
+    """
+    inner, given = declared.required, tree.type.required
+    if inner.kind != given.kind or not (inner.integral or inner.several):
+        return declared
+    return optional(given) if declared.optional else given

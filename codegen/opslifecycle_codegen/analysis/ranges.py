@@ -348,6 +348,8 @@ class _Finder:
         why = "" if gone else ", and nothing rejects that"
         message = f"{made.place} {how} {where} here{why}"
         hint = f"write {fix}, or add a guard that makes sure of it"
+        if made.place.startswith("len("):
+            hint = f"write `… if {made.place} < {highest} else …`, or add a guard that tests it"
         if isinstance(made.value, nodes.Literal):
             hint = f"write a value from {lowest} to {highest}"
         self._diagnostics.add(mark, "out-of-range", message, hint)

@@ -259,6 +259,9 @@ def join(one: Type, other: Type) -> Type | None:
         return other
     if fits(other, one):
         return one
+    if bare.kind == others.kind == "variant" and bare.inner is not None:
+        union = bare.inner if bare.inner == others.inner else None
+        return optional(union) if union and (one.optional or other.optional) else union
     if one == NONE:
         return optional(other)
     if other == NONE:

@@ -273,5 +273,10 @@ def _sources(tree: Expression) -> Iterator[Source]:
             if base.type.required.kind != "enum":
                 yield source_of(tree)
             return
+        case nodes.Conditional(then=then, otherwise=otherwise):
+            # What its test compares is met for itself, and is no part of the value.
+            yield from _sources(then)
+            yield from _sources(otherwise)
+            return
     for part in nodes.parts_of(tree):
         yield from _sources(part)

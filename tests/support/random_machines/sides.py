@@ -360,6 +360,7 @@ class Side:
                 f"{what}, descending", method(order_by=order, descending=True),
                 [names[views.entity] for names in reversed(named)],
             )  # fmt: skip
+        types = {name: tree.type for name, tree in pages.orders}
         for side, bounds in ((1, pages.above), (-1, pages.below)):
             for name, order in bounds.items():
                 key = views.orders[order]
@@ -367,7 +368,8 @@ class Side:
                     kept = [n for n in named if (key(n) > bound if side > 0 else key(n) < bound)]
                     kept.sort(key=lambda names: names[views.entity][0])
                     kept.sort(key=partial(_sort_key, [key]))
-                    found = method(**{name: bound}, order_by=kind(order))
+                    real = self.values.real(types[order], bound)
+                    found = method(**{name: real}, order_by=kind(order))
                     self._same_list(f"the bound {name}", found, [n[views.entity] for n in kept])
 
     def _same_list(self, what: str, found: list[Any], records: list[Any]) -> None:

@@ -119,6 +119,11 @@ class Values:
             return (record.name, *fields) if record.union else fields
         return value
 
+    def real(self, type: Type, plain: Any) -> Any:
+        """A time or a duration of what the interpreter spells; another value as it is."""
+        duration = timedelta(microseconds=plain) if type.required.kind in _MOMENTS else plain
+        return _EPOCH + duration if type.required.kind == "datetime" else duration
+
     def texts(self, names: list[str], holder: Any) -> tuple[Any, ...]:
         """Some attributes of a view as plain values."""
         return tuple(self.plain(getattr(holder, name)) for name in names)
@@ -197,6 +202,10 @@ class Values:
         except OpsLifecycleError:
             # A constructor may judge what it is given; the plainest values have to do then.
             return found(**{n: self.sample(i.type, 0) for n, i in infos.items()})
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MOMENTS = ("datetime", "timedelta")
 
 
 def is_same(one: object, other: object) -> bool:

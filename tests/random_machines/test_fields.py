@@ -1,0 +1,36 @@
+"""Machines of five fields, which use together what the language has, examined as random ones are.
+
+By day one of them is, at night all of them for longer.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from opslifecycle_codegen.cli.project import program_of
+from opslifecycle_codegen.modelcheck.scenarios import scenarios
+from opslifecycle_codegen.modelcheck.search import Search
+
+from tests.support.random_machines.examining import Examination
+from tests.support.scale import WHOLE, whole_or
+
+FIELDS = sorted((Path(__file__).parent / "fields").glob("*.yaml"))
+BY_DAY = {"claim"}
+
+
+@pytest.mark.parametrize("path", FIELDS, ids=lambda path: str(path.stem))
+def test_a_machine_does_what_it_says(path: Path) -> None:
+    if not WHOLE and path.stem not in BY_DAY:
+        pytest.skip("at night")
+    examination = Examination(thorough=WHOLE)
+    assert examination.of(yaml.safe_load(path.read_text(encoding="utf-8")))
+    assert examination.tally.states > 10
+
+
+@pytest.mark.parametrize("path", FIELDS, ids=lambda path: str(path.stem))
+def test_no_property_is_violated_in_the_first_states(path: Path) -> None:
+    (scenario,) = scenarios(program_of(path.read_bytes(), path.name))
+    found = Search(scenario, states_max=whole_or(50_000, 300)).run()
+    assert found.violation is None
