@@ -12,6 +12,7 @@ import yaml
 from opslifecycle_codegen.cli.project import program_of
 from opslifecycle_codegen.modelcheck.scenarios import scenarios
 from opslifecycle_codegen.modelcheck.search import Search
+from opslifecycle_codegen.modelcheck.symbolic.induction import induction
 
 from tests.support.random_machines.examining import Examination
 from tests.support.scale import WHOLE, whole_or
@@ -34,3 +35,20 @@ def test_no_property_is_violated_in_the_first_states(path: Path) -> None:
     (scenario,) = scenarios(program_of(path.read_bytes(), path.name))
     found = Search(scenario, states_max=whole_or(50_000, 300)).run()
     assert found.violation is None
+
+
+@pytest.mark.parametrize(
+    ("name", "failed"),
+    [
+        ("elevator", []),
+        ("subscription", []),
+        # It follows from others: no lot that is listed has a leader.
+        ("auction", ["leaders_have_bid is not preserved by call:"]),
+    ],
+)
+def test_properties_are_proved_for_any_number_of_records(name: str, failed: list[str]) -> None:
+    pytest.importorskip("z3")
+    path = FIELDS[0].with_name(f"{name}.yaml")
+    found = induction(program_of(path.read_bytes(), path.name))
+    assert [each.splitlines()[0] for each in found.failed] == failed
+    assert found.proved > 50

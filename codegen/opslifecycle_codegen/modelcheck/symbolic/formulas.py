@@ -201,15 +201,16 @@ class Formulas:
 
     def _construct(self, tree: nodes.Construct, names: Environment) -> Sum:
         union, variant = self._shapes.union_with(tree.variant), tree.variant
-        fields = list(self._layouts.record(variant))
-        given = [self.shape(each, names) for each in tree.arguments]
-        for place, name in enumerate(fields):
+        infos, given = self._layouts.record(variant), dict[str, Shape]()
+        for (name, info), each in zip(infos.items(), tree.arguments, strict=True):
+            given[name] = self._shapes.held(info.type, self.shape(each, names))
+        for name, info in infos.items():
             # The constructor sets such a field itself.
             always = self._always.get((variant, name))
             if always is not None:
-                given[place] = self.shape(always, dict(zip(fields, given, strict=True)))
+                given[name] = self._shapes.held(info.type, self.shape(always, given))
         number = self._shapes.variants(union).index(variant)
-        return self._shapes.variant(union, number, tuple(given))
+        return self._shapes.variant(union, number, tuple(given.values()))
 
     def _set(self, tree: Expression, names: Environment) -> tuple[Formula, ...]:
         """Return which members a set has; a test beside it excludes None."""

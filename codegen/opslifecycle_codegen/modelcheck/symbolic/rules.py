@@ -109,10 +109,11 @@ class Rules:
             known = {**names, "registry": tuple(now)}
             if record is not None:
                 known[self.entity] = Maybe(True, tuple(fields))
-            name, shape = each.target.name, self.formulas.shape(each.value, known)
+            name = each.target.name
+            of = self.symbols.entity_fields if each.of_record else self.symbols.registry_fields
+            shape = self.shapes.held(of[name], self.formulas.shape(each.value, known))
             if each.of_record:
-                type = self.symbols.entity_fields[name]
-                fields[self.fields.index(name)] = self.kept(type, shape)
+                fields[self.fields.index(name)] = self.kept(of[name], shape)
             else:
                 now[self.registry_fields.index(name)] = shape
         return tuple(now), tuple(fields)
@@ -237,7 +238,7 @@ class Rules:
         for name, type in self.symbols.entity_fields.items():
             value: Shape = None if type.optional else self.shapes.zero(type)
             if name in initial:
-                value = self.formulas.shape(initial[name], given)
+                value = self.shapes.held(type, self.formulas.shape(initial[name], given))
             fields.append(self.kept(type, value))
         fields[0] = id
         fields[1] = self.shapes.member(self.symbols.status_enum, command.to)

@@ -104,6 +104,13 @@ class Shapes:
             return tuple(self.made(each, f"{name}_{field}", leaf) for field, each in named)
         return leaf(name, type)
 
+    def held(self, type: Type, shape: Shape) -> Shape:
+        """Return what a field of a type holds: a test beside a value excludes None."""
+        if type.optional:
+            return shape
+        bare = shape.value if isinstance(shape, Maybe) else shape
+        return self.zero(type) if bare is None else bare
+
     def zero(self, type: Type) -> Shape:
         """Return the value that represents an absent one."""
         return self.made(type, "", lambda n, t: False if t == BOOL else 0)

@@ -196,12 +196,14 @@ class UnboundedWorlds:
             yield both(at_most(0, by), below(by, NAMED))
 
     def orders(self, world: UnboundedWorld) -> Iterator[Formula]:
-        """Return the constraint that entries are in order of sequence and within the limit."""
+        """Return the constraints: entries are in order, numbered so far, and within the limit."""
         feed = self.rules.machine.feed
         if feed is None:
             return
         place = list(self.rules.symbols.row_fields).index("seq")
+        latest = world.registry[self.rules.registry_fields.index(str(feed.counter))]
         for at, (there, row, _) in enumerate(world.rows):
+            yield either(negated(there), at_most(maybe(row[place]).value, latest))
             for later, after, _ in world.rows[at + 1 :]:
                 yield either(
                     negated(both(there, later)),
