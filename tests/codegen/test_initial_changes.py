@@ -8,6 +8,7 @@ import pytest
 from opslifecycle_codegen.cli.main import main
 
 from tests.support.codegen.projects import assert_clean, edit, project
+from tests.support.edits import replaced
 from tests.support.warm import python
 
 TURNSTILE = Path(__file__).parent / "turnstile.yaml"
@@ -32,8 +33,12 @@ with GateRegistry(store=SqliteStore("store.db")) as registry:
 @pytest.fixture
 def gates(tmp_path: Path) -> Path:
     """Return a project whose store has a gate of version 1 without coins."""
+    return project_with(tmp_path)
+
+
+def project_with(tmp_path: Path, *edits: tuple[str, str]) -> Path:
     source = tmp_path / "turnstile.yaml"
-    text = TURNSTILE.read_text(encoding="utf-8")
+    text = replaced(TURNSTILE.read_text(encoding="utf-8"), edits)
     source.write_text(text.replace("watch:", "recovery: {persist_if: 'true'}\n\nwatch:"), "utf-8")
     folder = project(tmp_path / "project", source)
     assert python("-c", WRITE, cwd=folder / "src").returncode == 0
@@ -59,3 +64,80 @@ def test_another_beginning_needs_a_migration(
     assert_clean(gates)
     done = python("-c", READ, cwd=gates / "src")
     assert (done.returncode, done.stdout) == (0, "new 5\nold 0\n"), done.stdout
+
+
+#: A coin, and then a step of the next version, so that the record is written by both.
+PAY = """
+from opslifecycle import SqliteStore
+from turnstile import *
+with GateRegistry(store=SqliteStore("store.db")) as registry:
+    (gate,) = registry._authority.records.values()
+    registry.coin(gate.id)
+"""
+GO = """
+from opslifecycle import SqliteStore
+from turnstile import *
+for step in ("push", "coin", "push"):
+    with GateRegistry(store=SqliteStore("store.db")) as registry:
+        (gate,) = registry._authority.records.values()
+        getattr(registry, step)(gate.id)
+        print(gate.coins, gate.side)
+"""
+COIN = "update: {gate.coins: gate.coins + 1}"
+
+
+@pytest.mark.parametrize(
+    ("side", "first", "update", "shown"),
+    [
+        ("int", "7", "gate.side + 1", "8"),
+        ("int | None", "7", "None", "None"),
+        ("bool", "true", "false", "False"),
+        ("str", "place", "'''west'''", "west"),
+        ("int", "len(place)", "9", "9"),
+    ],
+)
+def test_what_an_older_version_has_set_stays_when_nothing_sets_it_any_more(
+    tmp_path: Path, side: str, first: str, update: str, shown: str
+) -> None:
+    field = f"coins: {{type: int, initial: '0'}}\n  side: {{type: {side}, initial: {first}}}"
+    sets = f"update: {{gate.coins: gate.coins + 1, gate.side: {update}}}"
+    gates = project_with(tmp_path, ("coins: {type: int, initial: '0'}", field), (COIN, sets))
+    machine = gates / "machine/turnstile.yaml"
+    assert python("-c", PAY, cwd=gates / "src").returncode == 0
+    edit(machine, f", {sets}", "")
+    assert generate(gates) == 0
+    assert_clean(gates)
+    done = python("-c", GO, cwd=gates / "src")
+    assert (done.returncode, done.stdout) == (0, f"1 {shown}\n" * 3), done.stdout
+
+
+def test_what_is_left_out_because_it_is_none_stays_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A field that was given is stored without None, and one that nothing sets is derived."""
+    field = "coins: {type: int, initial: '0'}\n  side: {type: str | None, initial: place}"
+    sets = "update: {gate.coins: gate.coins + 1, gate.side: None}"
+    gates = project_with(tmp_path, ("coins: {type: int, initial: '0'}", field), (COIN, sets))
+    machine = gates / "machine/turnstile.yaml"
+    assert python("-c", PAY, cwd=gates / "src").returncode == 0
+    edit(machine, f", {sets}", "")
+    assert generate(gates) == 2
+    error = capsys.readouterr().err
+    assert "records whose side is None are stored without it, and would have place" in error
+    steps = "version: 2\nmigrations: {2: {reason: All alike., adds: {fields: {side: None}}}}\n"
+    edit(machine, "version: 1\n", steps)
+    assert generate(gates) == 0
+    done = python("-c", GO, cwd=gates / "src")
+    assert (done.returncode, done.stdout) == (0, "1 None\n" * 3), done.stdout
+
+
+def test_a_migration_gives_a_constant_that_nothing_sets(gates: Path) -> None:
+    machine = gates / "machine/turnstile.yaml"
+    edit(machine, f", {COIN}", "")
+    edit(machine, "initial: '0'", "initial: '5'")
+    steps = "version: 2\nmigrations: {2: {reason: A gift., adds: {fields: {coins: 1}}}}\n"
+    edit(machine, "version: 1\n", steps)
+    assert generate(gates) == 0
+    assert_clean(gates)
+    done = python("-c", READ, cwd=gates / "src")
+    assert (done.returncode, done.stdout) == (0, "new 5\nold 1\n"), done.stdout

@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from opslifecycle_codegen.compat.limits import ABSENT, FLATTENED, bare, initial_notation, spelled
+from opslifecycle_codegen.ir.expr import NOTHING
 from opslifecycle_codegen.ir.initial_values import Origin, starts_of
 from opslifecycle_codegen.ir.messages import message_arguments, message_sets
 from opslifecycle_codegen.ir.program import Program
@@ -138,10 +139,12 @@ def _absent(program: Program) -> dict[str, str]:
     """Return the values of stored fields that a record is stored without."""
     if program.recovery is None:
         return {}
+    given = Origin.GIVEN
+    # Of what a record is given, None is left out.
     return {
-        start.name: initial_notation(start.first)
+        start.name: initial_notation(start.first if start.origin is not given else NOTHING)
         for start in starts_of(program)
-        if start.origin is not Origin.GIVEN
+        if start.origin is not given or start.type.optional
     }
 
 

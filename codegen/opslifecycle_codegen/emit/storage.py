@@ -17,13 +17,14 @@ from opslifecycle_codegen.emit.python import Printer
 from opslifecycle_codegen.emit.readers import read
 from opslifecycle_codegen.emit.state import first_code, has_stamps
 from opslifecycle_codegen.emit.unique import KeyLowering
+from opslifecycle_codegen.ir.expr import Expression, Field, Name, Root, replaced
 from opslifecycle_codegen.ir.feeds import feeds_transitions, milestones
 from opslifecycle_codegen.ir.initial_values import Origin, Start, given, starts_of, stored_id
 from opslifecycle_codegen.ir.naming import attribute
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.public_names import PublicNames
 from opslifecycle_codegen.ir.times import tells_time
-from opslifecycle_codegen.ir.types import INT, Type
+from opslifecycle_codegen.ir.types import ENTITY, INT, Type
 
 #: The time of the last command, among the registry's fields: no declared name begins so.
 _TIME = "_time_ms"
@@ -152,11 +153,15 @@ class StorageLowering:
     # To text ------------------------------------------------------------------------------------
 
     def _constant(self) -> list[str]:
-        """Lines that write what is given to a record and never changes: it is written once."""
-        fixed = [
-            start for start in self._starts if start.origin is Origin.GIVEN and not start.updated
-        ]
-        if not fixed:
+        """Lines that write what never changes in a record: it is written once.
+
+        That is what is given to it, and what an older version of the machine has set, or begun
+        with, where this one has another constant.
+        """
+        never = [start for start in self._starts if not start.updated]
+        fixed = [start for start in never if start.origin is Origin.GIVEN]
+        others = [start for start in never if start.origin in (Origin.LITERAL, Origin.DERIVED)]
+        if not fixed and not others:
             return []
         required = [self._key(start) for start in fixed if not start.type.optional]
         lines = (
@@ -167,7 +172,7 @@ class StorageLowering:
         for start in fixed:
             if start.type.optional:
                 lines += self._unless_none(start, indent=8)
-        return lines
+        return [*lines, *(line for start in others for line in self._differing(start, indent=8))]
 
     def _body(self) -> list[str]:
         """Return lines that add the fields which have another value than they started with."""
@@ -187,22 +192,26 @@ class StorageLowering:
 
     def _changing(self, start: Start) -> list[str]:
         """Return lines that add a field which may change."""
-        code = f"{self._entity}.{start.name}"
         if start.origin is Origin.NONE or (start.origin is Origin.GIVEN and start.type.optional):
             return self._unless_none(start, indent=4)
         if start.origin is Origin.GIVEN:
             return self._texts.addition("text", self._key(start), indent=4)
+        return self._differing(start, indent=4)
+
+    def _differing(self, start: Start, *, indent: int) -> list[str]:
+        """Return lines that add a field which differs from what a new record has."""
+        code, space = f"{self._entity}.{start.name}", " " * indent
         differs = layout.statement(
-            "if ", Code(self._differs(code, start)), ":", indent=4, width=self._width
+            "if ", Code(self._differs(code, start)), ":", indent=indent, width=self._width
         )
         if not start.type.optional:
-            return [*differs, *self._texts.addition("text", self._key(start), indent=8)]
+            return [*differs, *self._texts.addition("text", self._key(start), indent=indent + 4)]
         null = fragments(start.name, ["null"])
         return [
-            f"    if {code} is None:",
-            *self._texts.addition("text", null, indent=8),
-            *(line.replace("    if ", "    elif ", 1) for line in differs),
-            *self._texts.addition("text", self._key(start), indent=8),
+            f"{space}if {code} is None:",
+            *self._texts.addition("text", null, indent=indent + 4),
+            *(line.replace(f"{space}if ", f"{space}elif ", 1) for line in differs),
+            *self._texts.addition("text", self._key(start), indent=indent + 4),
         ]
 
     def _unless_none(self, start: Start, *, indent: int) -> list[str]:
@@ -216,10 +225,23 @@ class StorageLowering:
         return fragments(start.name, value)
 
     def _differs(self, code: str, start: Start) -> str:
+        if start.origin is Origin.DERIVED:
+            return f"{code} != {self._printer.code(self._of_record(start.first)).at(SUM).text}"
         first = first_code(self._program, start)
         if start.type.required.kind == "bool" and first.text in ("True", "False"):
             return code if first.text == "False" else f"not {code}"
         return f"{code} != {first.at(SUM).text}"
+
+    def _of_record(self, tree: Expression) -> Expression:
+        """Return an expression of the constructor's parameters as one of the record's fields."""
+        record = Name(ENTITY, Root.RECORD, self._entity)
+
+        def field(node: Expression) -> Expression:
+            if isinstance(node, Name) and node.root in (Root.PARAMETER, Root.ID):
+                return Field(node.type, record, "id" if node.root is Root.ID else node.name)
+            return node
+
+        return replaced(tree, field)
 
     def _put(self) -> Code:
         id = Code(f"str({self._entity}.id)")
@@ -280,8 +302,7 @@ class StorageLowering:
             indent=4, width=self._width,
         )  # fmt: skip
         for start in self._starts:
-            constant = start.origin is not Origin.NONE and not start.updated
-            if start.origin is Origin.GIVEN or constant:
+            if start.origin is Origin.GIVEN:
                 continue
             lines += [
                 f"    if {layout.quoted(start.name)} in data:",

@@ -13,6 +13,7 @@ from .enums import (
     CompletionCursorConsumer,
     OperationCompletionFeedClass,
     OperationDurabilityClass,
+    OperationKind,
     OperationStatus,
 )
 from .identifiers import OperationId
@@ -198,6 +199,8 @@ def body_of(operation: OperationRecord) -> str:
         )
         if operation.call is not None:
             text += f',"call":{_rt.json_text(operation.call)}'
+        if operation.kind != operation.spec.kind:
+            text += f',"kind":"{operation.kind.wire}"'
         operation.constant_text = text
     text = f'{{"status":"{operation.status.wire}"{text}'
     if operation.peer_ready:
@@ -265,6 +268,8 @@ def deserialize(id: str, body: str) -> OperationRecord:
         _rt.structure(data.get("call"), str | None),
     )
     operation.status = _rt.structure(data["status"], OperationStatus)
+    if "kind" in data:
+        operation.kind = _rt.structure(data["kind"], OperationKind)
     if "peer_ready" in data:
         operation.peer_ready = _rt.structure(data["peer_ready"], bool)
     if "peer_handle" in data:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from opslifecycle.runtime import v1 as _rt
 
 from .authority import RequestAuthority, RequestRecord
-from .enums import DecisionReader, RequestStatus
+from .enums import DecisionReader, RequestKind, RequestStatus
 from .identifiers import RequestId
 from .values import Ask, Decision, Denied, Expired, Granted, Vote
 
@@ -125,6 +125,8 @@ def body_of(request: RequestRecord) -> str:
         text = (
             f',"ask":{_ask_text(request.ask)},"created_at_ms":{request.created_at_ms}'
         )
+        if request.kind != request.ask.kind:
+            text += f',"kind":"{request.kind.wire}"'
         request.constant_text = text
     text = f'{{"status":"{request.status.wire}"{text}'
     if request.approvals != 0:
@@ -180,6 +182,8 @@ def deserialize(id: str, body: str) -> RequestRecord:
         _rt.structure(data["ask"], Ask),
     )
     request.status = _rt.structure(data["status"], RequestStatus)
+    if "kind" in data:
+        request.kind = _rt.structure(data["kind"], RequestKind)
     if "approvals" in data:
         request.approvals = _rt.count_from(data["approvals"])
     if "last_vote" in data:
