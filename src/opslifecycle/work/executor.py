@@ -160,10 +160,8 @@ class OperationExecutor(Executor):
     def _note(self, future: Future[T]) -> None:
         noted: Future[object] = future  # type: ignore[assignment]
         hold(self._lock, self._pending.add, noted)
-        noted.add_done_callback(self._forget)
-
-    def _forget(self, future: Future[object]) -> None:
-        hold(self._lock, self._pending.discard, future)
+        # Nothing of ours, because a future ignores what a callback raises.
+        noted.add_done_callback(self._pending.discard)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Refuse further calls, and end once all operations have ended.
