@@ -65,7 +65,8 @@ def test_a_store_in_use_is_checked_and_copied(
         assert (done.returncode, done.stderr) == (0, "")
         held = len(registry._authority.records)
         assert done.stdout.splitlines() == [
-            f"default: sound, {held} records", "1 registry, 1 invariants each, 0 broken",
+            f"default: sound, {held} records, {len(registry.pasts())} in the archive",
+            "1 registry, 1 invariants each, 0 broken",
         ]  # fmt: skip
         done = command_line("backup", *own, str(tmp_path / "copy.db"), cwd=tmp_path)
         assert (done.returncode, done.stderr) == (0, "")
@@ -76,6 +77,26 @@ def test_a_store_in_use_is_checked_and_copied(
     with errands.ErrandRegistry._open(store=SqliteStore(tmp_path / "copy.db")) as registry:
         assert [each.sequence for each in registry.pasts()] == archived
         assert [each.number for each in registry.pending_effects()] == waiting
+
+
+@pytest.mark.parametrize(
+    ("statement", "rule"),
+    [
+        ("UPDATE archive SET body = body || ' '", "archived record with the sequence number"),
+        ("DELETE FROM archive", "records of the archive are missing"),
+    ],
+)
+def test_a_damaged_archive_is_found(
+    errands: ModuleType, store: Path, tmp_path: Path, statement: str, rule: str
+) -> None:
+    with closing(sqlite3.connect(store)) as database, database:
+        database.execute(statement)
+    own = ("--store", str(store), "--package", "own_errands")
+    done = command_line("doctor", *own)
+    assert (done.returncode != 0, rule in done.stderr) == (True, True)
+    done = command_line("backup", *own, str(tmp_path / "copy.db"))
+    assert (done.returncode != 0, rule in done.stderr) == (True, True)
+    assert not (tmp_path / "copy.db").exists()
 
 
 def test_a_broken_invariant_is_named_and_no_backup_written(

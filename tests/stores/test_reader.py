@@ -447,6 +447,8 @@ def test_it_reads_the_archive(errand: Any, make: Callable[[], Store]) -> None:
             reader.records.past_errand(ids[0])
     with Reader(errand.ErrandRegistry, make(), poll_seconds=LONG) as reader:
         assert [each.snapshot.id for each in reader.records.past_errands()] == ids[:3]
+    view = make().reading(errand.ErrandRegistry._definition.codec.schema)
+    assert view._reader.check_archive("default") == 3
 
 
 def test_an_async_one_reads_the_archive_in_a_thread(errand: Any, make: Callable[[], Store]) -> None:

@@ -48,7 +48,7 @@ def examine(
 
     Raises:
         AnotherMachineError: All registries are of other machines.
-        StoreDamagedError: A registry cannot be read or opened.
+        StoreDamagedError: A registry cannot be read or opened, or its archive was altered.
     """
     source, broken = store.reader(machine.schema), 0
     with naming_packages():
@@ -58,6 +58,8 @@ def examine(
         wrong = _broken_invariants(store, machine, registry)
         broken += bool(wrong)
         held = _count(sum(1 for _ in machine.records(registry.stored)), *machine.noun)
+        if machine.schema.archives:
+            held += f", {source.check_archive(name)} in the archive"
         verdict = f"broken: {', '.join(wrong)}" if wrong else f"sound, {held}"
         tell(f"{one_line(name)}: {verdict}")
     for name in source.others():

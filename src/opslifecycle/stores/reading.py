@@ -118,6 +118,14 @@ class Reader(ABC):
     def archived_before(self, name: str, sequence: int | None, limit: int) -> list[ArchivedRow]:
         """Return archived records of a registry; see `Store.archived_before`."""
 
+    @abstractmethod
+    def check_archive(self, name: str) -> int:
+        """Read the whole archive of a registry, and return how many records it has.
+
+        Raises:
+            StoreDamagedError: A record was altered, or records are missing.
+        """
+
 
 class RegistryView:
     """Reads one registry without owning it: a call returns its state.

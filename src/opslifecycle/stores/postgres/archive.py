@@ -14,6 +14,9 @@ from opslifecycle.stores.postgres.log_index import COLUMN, LINE
 from opslifecycle.stores.postgres.schema import POSITION_BITS, POSITION_MASK, migration_lock
 from opslifecycle.stores.postgres.statements import SPLIT
 
+#: How many rows a check of an archive reads at once.
+ROWS_OF_A_READ = 1000
+
 
 def create_archive(link: Link, schema: str, deadline: Deadline) -> None:
     """Create the table, unless there is one; processes that do this at once wait for each other."""

@@ -105,6 +105,14 @@ class PostgresReader(Reader):
             place = self._archive(link, name, deadline)
             return [] if place is None else archive.before(link, *place, sequence, limit, deadline)
 
+    def check_archive(self, name: str) -> int:
+        """See `Reader.check_archive`."""
+        count = after = 0
+        while rows := self.archived_after(name, after, archive.ROWS_OF_A_READ):
+            count += len(rows)
+            after = rows[-1][0]
+        return count
+
     def _archive(self, link: Link, name: str, deadline: Deadline) -> tuple[str, str, int] | None:
         """Return where the archive of a registry is; None if the schema has none."""
         row = registry_row(link, self._tables, name, deadline)

@@ -39,7 +39,6 @@ _log = EventLog("postgres")
 _LEASE_SECONDS_MIN, _LEASE_SECONDS_MAX = 1.0, 3600.0
 _COLUMNS_OF_A_ROW, _COLUMNS_OF_ARCHIVED, _COLUMNS_OF_AN_ANSWER = 5, 4, 2
 _PAUSE_SECONDS = 0.05
-_ROWS_OF_A_READ = 1000
 
 
 class PostgresStore(Store):
@@ -277,7 +276,7 @@ class PostgresStore(Store):
     def check_archive(self) -> int:
         """See `Store.check_archive`."""
         count = after = 0
-        while rows := self.archived_after(after, _ROWS_OF_A_READ):
+        while rows := self.archived_after(after, archive.ROWS_OF_A_READ):
             count += len(rows)
             after = rows[-1][0]
         return count

@@ -126,6 +126,27 @@ def before(
     )  # fmt: skip
 
 
+def check(database: sqlite3.Connection, path: str, number: int) -> int:
+    """Read every record of a registry in a transaction, and compare them with the totals.
+
+    Raises:
+        StoreDamagedError: A record was altered, or records are missing.
+    """
+    if not _exists(database, path):
+        return 0
+    first, count, total = number << POSITION_BITS, 0, 0
+    rows = database.execute(f"{_COLUMNS} WHERE key BETWEEN ? AND ?", (first, first | POSITION_MASK))
+    for row in rows:
+        total += _checked(path, *row)[1]
+        count += 1
+    totals = database.execute(
+        "SELECT count, total FROM archive_totals WHERE number = ?", (number,)
+    ).fetchone()
+    if (count, total) != (totals or (0, 0)):
+        raise StoreDamagedError(path, 0, "records of the archive are missing")
+    return count
+
+
 def _rows(
     database: sqlite3.Connection, path: str, statement: str, *values: int | str
 ) -> list[ArchivedRow]:
@@ -159,7 +180,6 @@ class ArchiveReader:
     def __init__(self, name: str, file: Path, number: int) -> None:
         self._name = name
         self._file = file
-        self._first = number << POSITION_BITS
         self._number = number
         self._lock = owned_lock()
         self._database: sqlite3.Connection | None = None
@@ -202,26 +222,11 @@ class ArchiveReader:
             database.close()
 
     def _check(self, database: sqlite3.Connection) -> int:
-        if not _exists(database, self._name):
-            return 0
         database.execute("BEGIN")
         try:
-            rows = database.execute(
-                f"{_COLUMNS} WHERE key BETWEEN ? AND ?",
-                (self._first, self._first | POSITION_MASK),
-            )
-            count = total = 0
-            for row in rows:
-                total += _checked(self._name, *row)[1]
-                count += 1
-            totals = database.execute(
-                "SELECT count, total FROM archive_totals WHERE number = ?", (self._number,)
-            ).fetchone()
+            return check(database, self._name, self._number)
         finally:
             database.execute("ROLLBACK")
-        if (count, total) != (totals or (0, 0)):
-            raise StoreDamagedError(self._name, 0, "records of the archive are missing")
-        return count
 
     def _reading(self, read: Callable[[sqlite3.Connection], T]) -> T:
         try:

@@ -135,6 +135,13 @@ class StoreReader(Reader):
             )
         )
 
+    def check_archive(self, name: str) -> int:
+        """See `Reader.check_archive`."""
+        path = str(self._path)
+        return self._read(
+            lambda database, _: archive.check(database, path, self._number(database, name))
+        )
+
     def _number(self, database: sqlite3.Connection, name: str) -> int:
         """Return the number of a registry of the machine."""
         row = registry_row(database, str(self._path), name)
