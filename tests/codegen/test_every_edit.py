@@ -13,6 +13,8 @@ from opslifecycle_codegen.base.diagnostics import InvalidMachineError
 from opslifecycle_codegen.cli.project import program_of
 from opslifecycle_codegen.compat.versions import compared
 
+from tests.support.edits import replaced
+
 ROOT = Path(__file__).parents[2]
 #: By day every so many edits of the first machine are tried, at night all of all.
 SHARE = 8
@@ -33,6 +35,9 @@ THE_SAME = {
     ("fields.call.initial", "removed"): "None is where an optional field begins",
     ("listing.order.1", "removed"): "records that are equal in an order are listed by their ids",
     ("fields.sequence", "removed"): "the compiler adds the field to a machine with a feed",
+    ("registry.next_completion_seq", "removed"): "and the counter that the feed names",
+    ("registry.watermark", "removed"): "and this",
+    ("registry.dropped_through", "removed"): "and this",
     ("rollback.guards", "removed"): "they are the guards by default",
     ("rollback.guards.1", "removed"): "the compiler places the test of the status last",
 }
@@ -138,6 +143,20 @@ def test_some_edits_are_reported() -> None:
     accepted, missed = unreported(MACHINES[0], SHARE)
     assert missed == []
     assert accepted > 5
+
+
+def test_what_only_the_largest_machine_has_is_reported() -> None:
+    text = (ROOT / "machine/ops_lifecycle.yaml").read_text(encoding="utf-8")
+    old = program_of(text.encode(), "machine.yaml")
+    for edit, rule in (
+        (("  cache: EpochCursorState\n", ""), "view-removed"),
+        (("cache: EpochCursorState\n", "cache: Copies\n"), "class-renamed"),
+        (("terminal_outcome, json: keep_none}", "terminal_outcome}"), "answer-changed"),
+    ):
+        new = program_of(replaced(text, [edit]).encode(), "machine.yaml")
+        assert [change.rule for change, _ in compared(old, new).changes] == [rule]
+    with pytest.raises(InvalidMachineError, match="'omit_nones' is unknown"):
+        program_of(text.replace("  json: omit_none\n", "  json: omit_nones\n").encode(), "m.yaml")
 
 
 @pytest.mark.nightly

@@ -216,6 +216,7 @@ class _Analyzer:
         counted = scope.with_names(
             {"watcher_count": nodes.Name(INT, Root.WATCHERS, "watcher_count")}
         )
+        self._known_form(machine.snapshot)
         left_out = machine.snapshot.json == "omit_none"
         snapshot = tuple(
             self._view(name, each, counted, left_out)
@@ -234,12 +235,16 @@ class _Analyzer:
         if not is_value(typed.type):
             message = f"a field of a view has a value; this is {typed.type}"
             self._diagnostics.add(declared.expr.mark, "wrong-type", message)
+        self._known_form(declared)
         rule = declared.json
-        if rule not in (None, "omit_none", "keep_none"):
-            message = f"json: {str(rule)!r} is unknown; expected omit_none or keep_none"
-            self._diagnostics.add(declared.mark, "unknown-name", message)
         keep = rule == "keep_none" or (rule is None and not left_out)
         return ViewInfo(str(name), typed.type, keep), typed
+
+    def _known_form(self, declared: view_model.ViewField | view_model.Snapshot) -> None:
+        form = declared.json
+        if form is not None and form not in ("omit_none", "keep_none"):
+            message = f"json: {str(form)!r} is unknown; expected omit_none or keep_none"
+            self._diagnostics.add(form.mark, "unknown-name", message)
 
     def _entry(self) -> tuple[tuple[tuple[ViewInfo, Expression], ...], tuple[str, ...]]:
         """Return the feed entry of a finished record, whose outcome is present."""

@@ -110,8 +110,12 @@ class _Answers:
             (SNAPSHOT, views.snapshot, "snapshots"), (FEED_ENTRY, views.entry, "feed entries")
         ):  # fmt: skip
             for info, tree in fields:
-                subject = f"what {self._names.name(part, info.name)} is in {what}"
-                yield Fact(subject, text(tree), changed="answer-changed")
+                name = self._names.name(part, info.name)
+                yield Fact(f"what {name} is in {what}", text(tree), changed="answer-changed")
+                if info.type.optional:
+                    form = "with None" if info.keep_none else "without None"
+                    subject = f"the JSON form of {name} in {what}"
+                    yield Fact(subject, form, changed="answer-changed")
         for rule in self._program.classifiers:
             subject = f"what {self._names.name(METHODS, rule.name)} answers"
             yield Fact(subject, text(rule.tree), changed="answer-changed")
@@ -154,6 +158,9 @@ class _Answers:
         for word in _CLASSES:
             today = self._names.name(TYPES, getattr(names, word))
             yield Fact(f"the class of the {word}", today, changed="class-renamed")
+        if machine.cursors is not None and machine.cursors.cache is not None:
+            cache, subject = self._names.name(TYPES, machine.cursors.cache), "the copy of cursors"
+            yield Fact(subject, cache, "view-added", "view-removed", "class-renamed")
         lacking = {str(each) for each in machine.create.optional_methods}
         methods = {str(name): str(name) in lacking for name in machine.create.methods}
         methods |= {str(name): each.optional for name, each in machine.bulk.items()}

@@ -27,7 +27,7 @@ MEANINGS = {
     "key-removed": "A unique key is gone.",
     "key-changed": "A unique key has other fields, or counts other statuses.",
     "stored-key-added": "There is a unique key that stored records were not checked for.",
-    "view-added": "There is a new class of snapshots, entries or errors.",
+    "view-added": "There is a new class: of snapshots, entries, errors or copies of cursors.",
     "view-removed": "Such a class is gone.",
     "view-field-added": "A snapshot, an entry or an error has a field more.",
     "view-field-removed": "A snapshot, an entry or an error has a field less.",
