@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -53,6 +54,29 @@ def test_an_interrupt_reaches_the_caller_and_changes_no_decoding(kind: type[Base
         assert structure(DATA, Sources) == Sources([VALUE, None]), injection.place
         assert unstructure(Sources([VALUE, None])) == DATA, injection.place
     raise AssertionError
+
+
+def test_types_are_resolved_where_the_system_has_no_thread_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refused(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    monkeypatch.setattr(conversion, "_converter", None)
+    assert structure(DATA, Sources) == Sources([VALUE, None])
+
+
+def test_what_fails_while_a_type_is_resolved_reaches_the_caller(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def failing() -> None:
+        raise Full("no memory")
+
+    monkeypatch.setattr(conversion, "_build", failing)
+    monkeypatch.setattr(conversion, "_converter", None)
+    with pytest.raises(Full, match="no memory"):
+        structure(DATA, Sources)
 
 
 class Odd:

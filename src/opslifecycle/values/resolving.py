@@ -47,7 +47,7 @@ def resolved(before: Resolved | None, build: Callable[[], Converter], kind: obje
             results.append(error)
 
     try:
-        thread = threading.Thread(target=work, name="opslifecycle-types", daemon=True)
+        thread = threading.Thread(target=work, name="opslifecycle-types")
         thread.start()
         thread.join()
     except RecursionError:
