@@ -39,6 +39,7 @@ THE_SAME = {
     ("registry.watermark", "removed"): "and this",
     ("registry.dropped_through", "removed"): "and this",
     ("rollback.guards", "removed"): "they are the guards by default",
+    ("default_guards.1", "removed"): "the compiler places the test of the status last",
     ("rollback.guards.1", "removed"): "the compiler places the test of the status last",
 }
 
