@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import psycopg
 import pytest
 from opslifecycle import (
     ChannelClosedError,
@@ -26,7 +27,9 @@ from opslifecycle import (
     OwnershipLostError,
     PersistenceError,
     PostgresStore,
+    Reader,
     Registry,
+    RegistryClosedError,
     RegistryOwnedError,
     StoreDamagedError,
     StoreRolledBackError,
@@ -190,6 +193,23 @@ def test_a_reader_that_looks_again_finds_what_a_new_one_finds(postgres: Database
             assert (found.records, found.rows, found.state) == (new.records, new.rows, new.state)
             assert list(found.rows) == list(new.rows)
     assert registry.completion_feed().watermark > 10
+
+
+def test_a_reader_that_is_closed_has_no_connection(postgres: Database) -> None:
+    def connections() -> int:
+        text = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s"
+        return int(postgres.query(text, "a reader")[0][0])
+
+    dsn = psycopg.conninfo.make_conninfo(postgres.dsn, application_name="a reader")
+    with Registry(store=postgres.store()):
+        watched = attrs.evolve(postgres, dsn=dsn)
+        reader = Reader(Registry, watched.store())
+        with reader:
+            assert connections() == 1
+        until(lambda: connections() == 0)
+        with pytest.raises(RegistryClosedError):
+            reader.refresh()
+    assert connections() == 0
 
 
 class TestTables:

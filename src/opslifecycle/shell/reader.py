@@ -30,7 +30,7 @@ from opslifecycle.values.checks import finite, instance
 from opslifecycle.values.plain import Data, data_of
 
 if TYPE_CHECKING:
-    from opslifecycle.stores.reading import StoredRegistry
+    from opslifecycle.stores.reading import RegistryView, StoredRegistry
 
 ReadsT_co = TypeVar("ReadsT_co", covariant=True)
 
@@ -134,7 +134,8 @@ class Reader(Generic[ReadsT_co]):
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
         if self._copy is not None:
-            self._copy.replica.end()
+            self._copy.close()
+        hold(self._reading, self._look.close)
 
     # Reading ------------------------------------------------------------------------------------
 
@@ -237,11 +238,19 @@ class _Copy(Generic[ReadsT_co]):
             machine, definition, contents, lambda engine: _Refusing(engine, definition.id_type)
         )
         self.replica = Replica(self._parts.engine, definition.codec)
+        self._archived: RegistryView | None = None
         if self._parts.archive is not None:
             # A view of its own, because the thread that follows the store uses the other one.
-            archive = self._parts.archive.over(store.reading(definition.codec.schema))
+            self._archived = store.reading(definition.codec.schema)
+            archive = self._parts.archive.over(self._archived)
             object.__setattr__(self.registry, "_archive", archive)
         self._restore_outbox(contents)
+
+    def close(self) -> None:
+        """End every wait, and release the connection for the archive."""
+        self.replica.end()
+        if self._archived is not None:
+            self._archived.close()
 
     def take(self, contents: StoreContents, where: str) -> None:
         """Take up the difference between the contents and those of the last call.

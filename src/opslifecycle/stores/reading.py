@@ -126,6 +126,9 @@ class Reader(ABC):
             StoreDamagedError: A record was altered, or records are missing.
         """
 
+    def close(self) -> None:  # noqa: B027 (a reader of files holds nothing between two reads)
+        """Release what is held between two reads; another read opens it again."""
+
 
 class RegistryView:
     """Reads one registry without owning it: a call returns its state.
@@ -159,3 +162,7 @@ class RegistryView:
     def archived_before(self, sequence: int | None, limit: int) -> list[ArchivedRow]:
         """See `Store.archived_before`."""
         return hold(self._lock, self._reader.archived_before, self._registry, sequence, limit)
+
+    def close(self) -> None:
+        """Release the connection of the reader; another read opens it again."""
+        hold(self._lock, self._reader.close)

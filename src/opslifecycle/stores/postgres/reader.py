@@ -49,6 +49,10 @@ class PostgresReader(Reader):
         self._looks: dict[str, _Look] = {}
         self._known: dict[str, Known] = {}
 
+    def close(self) -> None:
+        """See `Reader.close`."""
+        self._give_up()
+
     def names(self) -> list[str]:
         """See `Reader.names`."""
         with self._snapshot() as (link, deadline):
