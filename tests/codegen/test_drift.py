@@ -273,6 +273,9 @@ class TestLock:
         assert before == {path: path.read_bytes() for path in generated(operations)}
         edit(machine, "version: 1", "version: 2")
         assert main(["--project", str(operations), "generate"]) == 2
+        printed = capsys.readouterr().err
+        assert "hint: say under `migrations` what becomes of stored data; if none" in printed
+        assert "set version" not in printed
         note = "version: 2\nmigrations: {2: {reason: It is another thing., refuses: true}}"
         edit(machine, "version: 2", note)
         assert main(["--project", str(operations), "generate"]) == 0

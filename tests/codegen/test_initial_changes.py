@@ -83,6 +83,13 @@ for step in ("push", "coin", "push"):
         getattr(registry, step)(gate.id)
         print(gate.coins, gate.side)
 """
+SIDES = """
+from opslifecycle import SqliteStore
+from turnstile import *
+with GateRegistry(store=SqliteStore("store.db")) as registry:
+    for gate in registry._authority.records.values():
+        print(gate.side)
+"""
 COIN = "update: {gate.coins: gate.coins + 1}"
 
 
@@ -141,3 +148,26 @@ def test_a_migration_gives_a_constant_that_nothing_sets(gates: Path) -> None:
     assert_clean(gates)
     done = python("-c", READ, cwd=gates / "src")
     assert (done.returncode, done.stdout) == (0, "new 5\nold 1\n"), done.stdout
+
+
+def test_a_migration_of_a_value_leaves_none_as_it_is(tmp_path: Path) -> None:
+    """A field that began with a value is stored as null once it is None."""
+    begins = "side: {type: Note | None, initial: \"Text('west')\"}"
+    values = (
+        "values:\n  Note: {summary: A note., tag: form, variants: {Text: {summary: A text., "
+        "fields: {text: str}}}}\n\nstatuses:"
+    )
+    gates = project_with(
+        tmp_path, ("statuses:", values),
+        ("coins: {type: int, initial: '0'}", f"coins: {{type: int, initial: '0'}}\n  {begins}"),
+        (COIN, f"{COIN[:-1]}, gate.side: None}}"),
+    )  # fmt: skip
+    assert python("-c", PAY, cwd=gates / "src").returncode == 0
+    assert python("-c", WRITE, cwd=gates / "src").returncode == 0
+    machine = gates / "machine/turnstile.yaml"
+    edit(machine, "{text: str}", "{words: str}")
+    steps = "version: 2\nmigrations: {2: {reason: Words., renames: {Text: {text: words}}}}\n"
+    edit(machine, "version: 1\n", steps)
+    assert generate(gates) == 0
+    done = python("-c", SIDES, cwd=gates / "src")
+    assert (done.returncode, done.stdout) == (0, "None\nText(words='west')\n"), done.stdout

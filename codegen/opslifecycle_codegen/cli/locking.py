@@ -121,9 +121,10 @@ def _unexplained(program: Program, old: Lock, new: Lock) -> list[tuple[Change, s
     version = program.machine.version
     steps = program.migrations.steps
     if version <= old["version"] or not any(step.version > old["version"] for step in steps):
+        first = "" if version > old["version"] else f"set version: {old['version'] + 1} and "
         hint = (
-            f"set version: {old['version'] + 1} and say under `migrations` "
-            "what becomes of stored data; if none has to be read again, also run: "
+            f"{first}say under `migrations` what becomes of stored data; "
+            "if none has to be read again, also run: "
             "opslifecycle-codegen lock --reset --reason '…'"
         )
         return [(c, or_refuses(c, hint)) for c in compare.changes(old, new) if c.breaking]

@@ -155,7 +155,11 @@ class MigrationLowering:
             elif inner.kind in ("record", "union", "variant"):
                 function = self._type(step, inner)
                 if function:
-                    lines += [f"if {key} in data:", f"    {function}(data[{key}])"]
+                    # A part of the registry or of a variant may be absent, an optional one null.
+                    lines += [
+                        f"if data.get({key}) is not None:",
+                        f"    {function}(data[{key}])",
+                    ]
         if part == RECORD and self._program.machine.history is not None:
             transition = public_names(self._program.machine).transition
             function = self._type(step, Type("record", transition))
