@@ -359,22 +359,37 @@ class Cluster(Generic[RegistryT]):
                 "registry_not_opened", "%s: cannot open %r: %s", self._target.name, name, error
             )
 
-    def _begin(self, work: Coroutine[object, object, None]) -> None:
+    def _begin(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     # Requests of other hosts --------------------------------------------------------------------
 
     def _apply_soon(self, request: Request) -> None:
         """Apply a request; called in the worker's thread."""
-        self._soon(lambda: self._begin(self._apply(request)))
+        self._soon(self._begin_to_apply, request)
 
-    async def _apply(self, request: Request) -> None:
-        is_answered = False
+    def _begin_to_apply(self, request: Request) -> None:
+        answered: list[bool] = []
+
+        def note(_: object) -> None:
+            self._the_worker.applied(request, is_answered=any(answered))
+
+        try:
+            self._begin(self._apply(request, answered, note)).add_done_callback(note)
+        except BaseException:
+            note(None)
+            raise
+
+    async def _apply(
+        self, request: Request, answered: list[bool], note: Callable[[object], None]
+    ) -> None:
         try:
             registry = self._numbers.get(request.registry)
             if registry is not None:
-                is_answered = await apply(self._wire, registry._executor, request)
+                answered.append(await apply(self._wire, registry._executor, request))
         finally:
-            self._the_worker.applied(request, is_answered=is_answered)
+            # Once more than the end of the task says it, because an interrupt may lose that.
+            note(None)

@@ -58,7 +58,7 @@ class Hand:
             return state
         assert state is not None
         spec = ("a", kind, "s", "n", "l", None, None, False)
-        made = Call("register", None, (("spec", spec), ("max_concurrent", None)))
+        made = Call("register", None, (("spec", spec), ("max_concurrent", None), ("call", None)))
         state = self._interpreter.create(state, made).state
         for action in _PATHS[status]:
             if state is None:
