@@ -369,6 +369,9 @@ class Renderer:
         foreign = self._program.symbols.foreign
         imports = import_blocks(body, local, self._width, foreign)
         header = "\n".join(f"{comment} {line}" for line in self._header("\n").split("\n"))
+        if f"{self._names.authority}._" in body:
+            # The private spelling of a word (ADR 0017): for users alone it is private.
+            header += f"\n{comment} pyright: reportPrivateUsage=false"
         return f"{header}\n{body.replace(IMPORTS_PLACE, imports)}"
 
     def _package(self, defined: dict[str, str]) -> str:

@@ -2,6 +2,7 @@
 # Source: machine/payment.yaml
 # Command: opslifecycle-codegen generate
 # Digest: 2cbb4582b9b647393bcf1b672b311283f303ec3854a6fab116ad6cf9f247d361
+# pyright: reportPrivateUsage=false
 """The registry of payment for event loops."""
 
 from __future__ import annotations
