@@ -12,11 +12,16 @@ const { default: mermaid } = await import(pathToFileURL(place));
 // The first text registers the kinds of diagrams.
 await mermaid.parse("stateDiagram-v2\n  first");
 
+// The regions of a state stand in its document, those of the whole diagram in its own.
+function shown({ id, descriptions, note, doc }) {
+  return { id, descriptions, note, within: (doc ?? []).filter(({ stmt }) => stmt === "state").map(shown) };
+}
+
 const found = [];
 for (const text of JSON.parse(readFileSync(0, "utf8"))) {
   try {
     const { db } = await mermaid.mermaidAPI.getDiagramFromText(text);
-    const states = [...db.getStates().values()].map(({ id, descriptions, note }) => ({ id, descriptions, note }));
+    const states = [...db.getStates().values()].map(shown);
     found.push({ states, relations: db.getRelations() });
   } catch (error) {
     found.push({ refused: String(error.message ?? error) });
