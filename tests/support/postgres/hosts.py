@@ -68,7 +68,11 @@ class Host:
 
     def count(self, kind: str) -> int:
         """Return how many events of a kind were reported."""
-        return sum(line.startswith(f'["{kind}"') for line in list(self.lines))
+        return len(self.events(kind))
+
+    def events(self, kind: str) -> list[str]:
+        """Return the events of a kind that were reported, as they were written."""
+        return [line for line in list(self.lines) if line.startswith(f'["{kind}"')]
 
     def goes_on(self, by: int = 20) -> None:
         """Wait until the host has ended so many more operations."""
