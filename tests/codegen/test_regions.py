@@ -312,7 +312,8 @@ class TestActions:
         message = "`also` is about regions, and this machine has none"
         assert ("wrong-shape", message) in found(text, source=kettle)
         text = ("guards: [new]\n  to: cold", "guards: [new]")
-        assert ("missing-key", "create lacks the key 'to'") in found(text, source=kettle)
+        mistakes = list(found(text, source=kettle))
+        assert mistakes == [("missing-key", "create lacks the key 'to'")]
 
 
 class TestEnds:

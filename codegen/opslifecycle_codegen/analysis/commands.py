@@ -93,7 +93,8 @@ class Commands:
         if len(self._diagnostics.findings) == before:
             self._require_new_id(declared, scope)
         updates = self.changes.updates(declared.update, scope)
-        target = self._resolver.statuses([declared.to])
+        # One that is missing is reported where regions are.
+        target = self._resolver.statuses([declared.to]) if declared.to else ()
         if target and target[0] in self._symbols.announced:
             kind = self._symbols.announcing_kind(target[0])
             message = f"a new {self._machine.entity} cannot begin in a {kind}"

@@ -82,7 +82,8 @@ class _Rules:
             for way in action.ways
             for source in way.from_statuses
         }
-        reached = _closure({str(machine.create.to)}, edges)
+        first = {str(machine.create.to)} if machine.create.to else set(real)
+        reached = _closure(first, edges)
         for wire, status in machine.statuses.members.items():
             if not status.pseudo and wire not in reached:
                 message = f"no action leads to {wire}"
