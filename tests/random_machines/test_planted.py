@@ -155,7 +155,7 @@ PLANTED: list[tuple[Callable[[Patch], None], str, set[str], int]] = [
     (_an_action_plans_no_timers, "timer: after", {"snapshot: status"}, 6),
     (_a_timer_is_late, "timer: after", {"snapshot: status"}, 33),
     (_a_finished_record_is_not_restored, "collect", {"another value"}, 1002),
-    (_divisors_of_erase_are_not_checked, "erase", {"the interpreter crashes"}, 2808),
+    (_divisors_of_erase_are_not_checked, "erase", {"the interpreter crashes"}, 132),
     (
         _create_leaves_out_what_it_needs,
         "hostile: a create method leaves out a parameter",

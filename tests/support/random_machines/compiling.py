@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import inspect
 import itertools
+import shutil
 import sys
 import tempfile
 import traceback
@@ -31,6 +32,7 @@ from tests.support.random_machines.text import yaml_of
 from tests.support.random_machines.verdicts import FaultError
 
 _NUMBERS = itertools.count()
+_LOCK = "machine.lock.json"
 _CONFIG = """[[tool.opslifecycle-codegen.machine]]
 source = "machine.yaml"
 package = "src/{name}"
@@ -57,12 +59,17 @@ class Refused:
 
 
 @contextmanager
-def compiled(tree: Tree) -> Iterator[Generated | Refused]:
-    """Compile a machine in a folder of its own; raises FaultError for anything but a refusal."""
+def compiled(tree: Tree, before: Generated | None = None) -> Iterator[Generated | Refused]:
+    """Compile a machine in a folder of its own; raises FaultError for anything but a refusal.
+
+    Where it is the next version of a machine, that one's lock says what stores may have.
+    """
     name = f"random_machine_{next(_NUMBERS)}"
     with tempfile.TemporaryDirectory(prefix="random-machine-") as path:
         folder = Path(path)
         (folder / "pyproject.toml").write_text(_CONFIG.format(name=name), encoding="utf-8")
+        if before is not None:
+            shutil.copy(before.folder / _LOCK, folder / _LOCK)
         found = _generated(folder, tree)
         if isinstance(found, Refused):
             yield found

@@ -16,6 +16,7 @@ from attrs import define, field, frozen
 from tests.support.random_machines.building import Tree
 from tests.support.random_machines.examining import Examination
 from tests.support.random_machines.verdicts import FaultError, Tally
+from tests.support.random_machines.versions import Versions
 
 #: One machine is examined in far less, also where several processes share a core.
 SECONDS_MAX = 180
@@ -23,6 +24,8 @@ SECONDS_MAX = 180
 _START_SECONDS_MAX = 300
 #: A machine by its number, and what it has.
 Source = Callable[[int], tuple[Tree, frozenset[str]]]
+#: The source of machines that are examined by their next versions, and how many each has.
+VERSIONS, _EDITS = "versions", 6
 _CONTEXT = multiprocessing.get_context("spawn")
 
 
@@ -163,10 +166,20 @@ def _work(chunk: Chunk, until: float, connection: Connection) -> None:
     connection.send(("ends",))
 
 
+def examine(
+    source: str, number: int, tree: Tree, features: frozenset[str], examination: Examination
+) -> None:
+    """Examine a machine as its source has it; raises FaultError for what is wrong."""
+    if source == VERSIONS:
+        Versions(tree, number, examination.tally).run(_EDITS)
+    else:
+        examination.of(tree, features)
+
+
 def _failures(chunk: Chunk, number: int, examination: Examination) -> Sequence[Failure]:
     try:
         tree, features = chunk.make(number)
-        examination.of(tree, features)
+        examine(chunk.source, number, tree, features, examination)
     except FaultError as error:
         return [Failure(chunk.source, number, error.kind, str(error))]
     except Exception:

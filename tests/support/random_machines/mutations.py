@@ -36,7 +36,8 @@ Place = tuple[Any, Any]
 
 
 @cache
-def _original(name: str) -> Tree:
+def original(name: str) -> Tree:
+    """Return a machine of the repository."""
     tree: Tree = yaml.safe_load((ROOT / MACHINES[name]).read_text(encoding="utf-8"))
     # How much of a machine is searched changes nothing of what it does.
     tree.pop("scenarios", None)
@@ -51,7 +52,7 @@ def mutated(number: int) -> tuple[Tree, frozenset[str]]:
     """Return a changed machine of the repository, and what was done to it."""
     pick = Pick(number)
     name = pick.one(_WEIGHTS)
-    tree = copy.deepcopy(_original(name))
+    tree = copy.deepcopy(original(name))
     done = set()
     for _ in range(1 if pick.chance(60) else pick.integer(2, 3)):
         for _ in range(20):

@@ -18,26 +18,35 @@ from tests.support.random_machines.building import Tree
 from tests.support.random_machines.coverage import ACCEPTED_MIN, FEATURES, HOSTILE
 from tests.support.random_machines.examining import Examination
 from tests.support.random_machines.features import build
-from tests.support.random_machines.isolating import Chunk, Failure, Findings, examined
+from tests.support.random_machines.isolating import (
+    VERSIONS,
+    Chunk,
+    Failure,
+    Findings,
+    examine,
+    examined,
+)
 from tests.support.random_machines.minimizing import minimized
 from tests.support.random_machines.mutations import mutated
 from tests.support.random_machines.text import yaml_of
 from tests.support.random_machines.verdicts import FaultError, Tally
+from tests.support.random_machines.versions import versioned
 
 #: So many machines are examined by one process, before another one takes its place.
 _CHUNK = 50
 _SHOWN_MAX = 5
 #: How often what is missing is sought, among so many machines, and for how long.
 _ROUNDS_MAX, _BUILT, _ROUND_SECONDS_MAX = 4, 2_000, 120
-SOURCES = {"random": build, "mutated": mutated}
+SOURCES = {"random": build, "mutated": mutated, VERSIONS: versioned}
 
 
-def shows(kind: str, tree: Tree) -> bool:
-    """Whether a machine has a fault of a kind."""
+def shows(failure: Failure, tree: Tree) -> bool:
+    """Whether a machine has the fault of another one, if it is examined like that one."""
+    examination = Examination(thorough=True)
     try:
-        Examination(thorough=True).of(tree)
+        examine(failure.source, failure.number, tree, frozenset(), examination)
     except FaultError as error:
-        return error.kind == kind
+        return error.kind == failure.kind
     except Exception:
         # What is left is no machine of which the examination could speak.
         return False
@@ -49,15 +58,15 @@ def smallest(failure: Failure, seconds: float = 60) -> str:
     tree, _ = SOURCES[failure.source](failure.number)
     if failure.survived:
         # What ends its process would end this one, too.
-        tree = minimized(tree, lambda less: shows(failure.kind, less), seconds=seconds)
+        tree = minimized(tree, lambda less: shows(failure, less), seconds=seconds)
     return yaml_of(tree)
 
 
 def _chunks(seed: int) -> Iterator[Chunk]:
     numbers = random.Random(seed)
     while True:
-        # Two random machines to one that is changed.
-        for source in ("random", "random", "mutated"):
+        # Two random machines to one that is changed, and one that has another version.
+        for source in ("random", "random", "mutated", VERSIONS):
             first = numbers.randrange(10**12)
             yield Chunk(source, SOURCES[source], range(first, first + _CHUNK))
 
@@ -128,6 +137,7 @@ def main() -> int:
     parser.add_argument("--number", type=int, help="examine one machine, and print the smallest")
     parser.add_argument("--mutated", dest="source", action="store_const", const="mutated",
                         default="random")  # fmt: skip
+    parser.add_argument("--versions", dest="source", action="store_const", const=VERSIONS)
     parser.add_argument("--random", dest="source", action="store_const", const="random")
     options = parser.parse_args()
     if options.number is None:

@@ -27,6 +27,9 @@ class Tally:
     calls: int = 0
     reopened: int = 0
     linted: int = 0
+    #: Next versions of machines.
+    versions: int = 0
+    versions_refused: int = 0
     #: What the accepted machines had, and what all of them had.
     features: Counter[str] = field(factory=Counter)
     tried: Counter[str] = field(factory=Counter)
@@ -54,5 +57,6 @@ class Tally:
         return (
             f"{self.accepted + self.refused} machines: {self.accepted} accepted"
             f" ({self.share:.0%}), {self.refused} refused; {self.states} states,"
-            f" {self.calls} calls, {self.reopened} reopenings compared; {self.linted} linted"
+            f" {self.calls} calls, {self.reopened} reopenings compared; {self.linted} linted;"
+            f" {self.versions} next versions, {self.versions_refused} refused"
         )

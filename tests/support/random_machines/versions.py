@@ -1,0 +1,370 @@
+"""Two versions of a random machine: what the older one has stored, the newer one has.
+
+What is right follows from what the two packages show, and from what the edit and its migration say.
+"""
+
+from __future__ import annotations
+
+import copy
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+from opslifecycle import MemoryStore, OpsLifecycleError, SqliteStore, StoreVersionError
+from opslifecycle.cli.doctor import examine
+from opslifecycle.cli.packages import machine_of
+from opslifecycle.clock import ManualClock
+from opslifecycle.inspection.locations import location_of
+from opslifecycle.stores.base import Store
+
+from tests.support.random_machines.building import Tree
+from tests.support.random_machines.compiling import Generated, Refused, compiled
+from tests.support.random_machines.editing import Edit, edited, next_of, shortened
+from tests.support.random_machines.exploring import Asked, Exploration
+from tests.support.random_machines.features import build
+from tests.support.random_machines.mutations import MACHINES, original
+from tests.support.random_machines.picking import Pick
+from tests.support.random_machines.seeing import IDS, Reader, Seen
+from tests.support.random_machines.sides import _TimerlessClock
+from tests.support.random_machines.stores import contents_of
+from tests.support.random_machines.verdicts import FaultError, Tally
+from tests.support.random_machines.walking import clocks_of
+
+_ASKED = {"create": 4, "action": 10, "choice": 6, "for all": 1, "rollback": 1, "erase": 1,
+          "collect": 1, "advance": 2}  # fmt: skip
+_STEPS = 60
+
+
+@frozen
+class Stored:
+    """What a version has written: in a file, or in this process."""
+
+    file: Path | None
+    memory: MemoryStore | None
+
+    def copied(self, folder: Path) -> Stored:
+        """The same contents apart."""
+        if self.file is None:
+            assert self.memory is not None
+            return Stored(None, contents_of(self.memory))
+        folder.mkdir(parents=True)
+        return Stored(Path(shutil.copy(self.file, folder / "store.db")), None)
+
+    def store(self) -> Store:
+        """A store to open: that of a file has been opened by none."""
+        if self.file is None:
+            assert self.memory is not None
+            return self.memory
+        return SqliteStore(self.file, durability="process")
+
+
+class Versions:
+    """One version of a machine, a store that it has written, and edits of it."""
+
+    def __init__(self, tree: Tree, number: int, tally: Tally) -> None:
+        self._pick, self.tally = Pick(-7 - number), tally
+        #: What the machine becomes, if it is one that lacks something.
+        self._whole = tree if self._pick.chance(40) else None
+        self._tree = tree
+        self._clock: ManualClock = _TimerlessClock(0)
+
+    def run(self, edits: int) -> bool:
+        """Compare so many next versions with this one; return whether it has a store."""
+        if "recovery" not in self._tree:
+            return False
+        if self._whole is not None:
+            self._tree = shortened(self._whole, self._pick)
+            if self._examined(edits):
+                return True
+            # It is none that the compiler accepts.
+            self._tree, self._whole = self._whole, None
+        return self._examined(edits)
+
+    def _examined(self, edits: int) -> bool:
+        with compiled(self._tree) as found:
+            if isinstance(found, Refused) or found.program.recovery is None:
+                return False
+            with tempfile.TemporaryDirectory() as path, clocks_of(self._clock):
+                folder = Path(path)
+                reader = Reader(found)
+                stores = list(self._written(reader, found, folder))
+                for number in range(edits):
+                    if self._whole is not None and number < 2:
+                        tree, edit = next_of(self._whole, self._pick)
+                    else:
+                        tree, edit = edited(self._tree, self._pick)
+                    self._compare(found, reader, stores, tree, edit, folder / str(number))
+        return True
+
+    # What is stored -----------------------------------------------------------------------------
+
+    def _written(
+        self, reader: Reader, found: Generated, folder: Path
+    ) -> Iterator[tuple[Stored, Seen]]:
+        """Stores as a process leaves them that has closed its registry, or was killed."""
+        calls = self._calls(reader, found)
+        for number in range(3):
+            if number == 0:
+                stored = Stored(folder / "store.db", None)
+            else:
+                stored = Stored(None, MemoryStore())
+            registry = reader.opened(stored.store(), self._clock)
+            self._drive(reader, registry, calls, _STEPS)
+            if stored.memory is not None and number == 2:
+                # Killed: the registry goes on with contents that the next one does not see.
+                left = Stored(None, contents_of(stored.memory))
+                registry._close()
+                stored = left
+            else:
+                registry._close()
+            registry = reader.opened(stored.store(), self._clock)
+            seen = reader.seen(registry)
+            registry._close()
+            self.tally.states += 1
+            self._note(seen)
+            yield stored, seen
+
+    def _note(self, seen: Seen) -> None:
+        """Note what is stored."""
+        records = [each for each in seen.records.values() if each is not None]
+        found = {
+            "record": records, "archived record": seen.archive, "feed entry": seen.entries,
+            "cursor": any(seen.cursors.values()), "history": any(seen.histories.values()),
+            "registry field": seen.fields, "message": seen.messages,
+        }  # fmt: skip
+        self.tally.features.update(f"stored: {name}" for name, each in found.items() if each)
+
+    def _calls(self, reader: Reader, found: Generated) -> dict[str, list[Asked]]:
+        exploration = Exploration(found.program, reader.values, IDS, 2)
+        calls: dict[str, list[Asked]] = {}
+        for each in exploration.calls:
+            calls.setdefault(each.kind, []).append(each)
+        return {kind: found for kind, found in calls.items() if kind in _ASKED}
+
+    def _drive(
+        self, reader: Reader, registry: Any, calls: dict[str, list[Asked]], steps: int
+    ) -> None:
+        """Ask for this and that: most often for what records need to get on."""
+        kinds = [kind for kind in calls for _ in range(_ASKED[kind])]
+        for _ in range(steps if kinds else 0):
+            asked = self._pick.one(calls[self._pick.one(kinds)])
+            if self._pick.chance(20):
+                self._clock.advance(milliseconds=self._pick.integer(0, 9))
+            try:
+                reader.values.call(registry, asked.call.method, asked.arguments)
+            except OpsLifecycleError:
+                continue
+            self.tally.calls += 1
+
+    # The next version ---------------------------------------------------------------------------
+
+    def _compare(
+        self, before: Generated, old: Reader, stores: list[tuple[Stored, Seen]], tree: Tree,
+        edit: Edit, folder: Path,
+    ) -> None:  # fmt: skip
+        self.tally.tried.update(f"edit: {name}" for name in edit.does)
+        try:
+            with compiled(tree, before) as found:
+                if isinstance(found, Refused):
+                    self.tally.versions_refused += 1
+                    self.tally.rules.update({each.rule for each in found.findings})
+                    return
+                self.tally.versions += 1
+                self.tally.features.update(f"edit: {name}" for name in edit.does)
+                new = Reader(found)
+                calls = self._calls(new, found)
+                for number, (stored, seen) in enumerate(stores):
+                    copied = stored.copied(folder / str(number))
+                    self._open(old, new, copied, seen, edit)
+                    if not edit.refuses:
+                        self._go_on(new, copied, calls)
+        except FaultError as error:
+            raise FaultError(error.kind, f"{error} after {edit}") from error
+
+    def _open(self, old: Reader, new: Reader, stored: Stored, seen: Seen, edit: Edit) -> None:
+        if edit.refuses:
+            self._refused(new, stored)
+            return
+        now = self._seen(new, stored)
+        _Comparison(old, new, seen.renamed(edit.renames), now, edit).run()
+        again = self._seen(new, stored)
+        _same("a second opening", again, now)
+        self._examine(new, stored)
+        if edit.raised:
+            self._refused(old, stored)
+        self.tally.reopened += 1
+
+    def _seen(self, reader: Reader, stored: Stored) -> Seen:
+        try:
+            registry = reader.opened(stored.store(), self._clock)
+        except Exception as error:
+            raise FaultError("the next version cannot open a store", repr(error)) from error
+        try:
+            return reader.seen(registry)
+        except Exception as error:
+            raise FaultError("the next version cannot read a store", repr(error)) from error
+        finally:
+            registry._close()
+
+    def _examine(self, reader: Reader, stored: Stored) -> None:
+        """Have `opslifecycle doctor` look at a file."""
+        if stored.file is None:
+            return
+        path = list(sys.path)
+        try:
+            machine = machine_of(reader.package.__name__)
+            count, _ = examine(location_of(str(stored.file)), machine, lambda line: None)
+        except Exception as error:
+            raise FaultError("doctor", repr(error)) from error
+        finally:
+            sys.path[:] = path
+        if count != 1:
+            raise FaultError("doctor", f"it has found {count} registries")
+
+    def _refused(self, reader: Reader, stored: Stored) -> None:
+        try:
+            registry = reader.opened(stored.store(), self._clock)
+        except StoreVersionError:
+            return
+        except Exception as error:
+            raise FaultError("another version is refused otherwise", repr(error)) from error
+        registry._close()
+        raise FaultError("another version opens a store", "it is not refused")
+
+    def _go_on(self, new: Reader, stored: Stored, calls: dict[str, list[Asked]]) -> None:
+        """Have the newer version work with what is stored: all that it has then is stored."""
+        registry = new.opened(stored.store(), self._clock)
+        try:
+            self._drive(new, registry, calls, _STEPS // 3)
+            before = new.seen(registry)
+        except Exception as error:
+            raise FaultError("the next version fails at work", repr(error)) from error
+        finally:
+            registry._close()
+        if _keeps_all(new):
+            _same("after work", self._seen(new, stored), before)
+
+
+def _keeps_all(reader: Reader) -> bool:
+    recovery = reader.program.machine.recovery
+    return recovery is not None and str(recovery.persist_if) == "true" and not recovery.do
+
+
+def _same(kind: str, found: Seen, wanted: Seen) -> None:
+    if found != wanted:
+        raise FaultError(kind, f"{found}, not {wanted}")
+
+
+class _Comparison:
+    """What the older version has shown, and what the newer one shows."""
+
+    def __init__(self, old: Reader, new: Reader, before: Seen, now: Seen, edit: Edit) -> None:
+        self._new, self._before, self._now, self._edit = new, before, now, edit
+        self._entity = str(old.program.machine.entity)
+        self._ends = set(new.program.symbols.status_groups["terminal"])
+        recovery = new.program.machine.recovery
+        self._recovers = recovery is not None and bool(recovery.do)
+
+    def run(self) -> None:
+        """Raise FaultError for what is lost, or is another value."""
+        recovered = False
+        for id, record in self._before.records.items():
+            now = self._now.records.get(id)
+            if record is not None and now is not None and self._has_ended(record, now):
+                recovered = True
+                continue
+            self._record(f"record {id}", record, now)
+        retention = self._new.program.machine.retention
+        if retention is not None and retention.archive is not None:
+            for sequence, record in self._before.archive.items():
+                self._record(f"archived {sequence}", record, self._now.archive.get(sequence))
+        if not recovered:
+            for name, value in self._before.fields.items():
+                if name in self._now.fields:
+                    self._value(f"registry.{name}", value, self._now.fields[name])
+        for name, value in self._edit.added.items():
+            if name in self._now.fields and not recovered:
+                shown = (type(value).__name__, value)
+                self._equal(f"registry.{name}", shown, self._now.fields[name])
+        self._entries(recovered)
+        self._messages(recovered)
+        if self._now.cursors and self._before.cursors:
+            for consumer, cursor in self._before.cursors.items():
+                self._equal(f"cursor {consumer}", cursor, self._now.cursors.get(consumer))
+
+    def _has_ended(self, record: dict[str, Any], now: dict[str, Any]) -> bool:
+        """Whether the newer version has ended what it found interrupted."""
+        key = f"{self._entity}.status"
+        was, is_now = record.get(key), now.get(key)
+        return self._recovers and was != is_now and is_now in self._ends
+
+    def _record(self, what: str, record: Any, now: Any) -> None:
+        if record is None or now is None:
+            if record is not now:
+                raise FaultError("a record vanishes or appears", f"{what}: {record}, now {now}")
+            return
+        for key, value in record.items():
+            if key not in now:
+                continue
+            if key in self._edit.instead:
+                begun, gift = self._edit.instead[key]
+                shown = (type(begun).__name__, begun)
+                if value == shown:
+                    value = (type(gift).__name__, gift)
+            self._value(f"{what}: {key}", value, now[key])
+        for key, value in self._edit.added.items():
+            if key in now and key not in record:
+                self._equal(f"{what}: {key}", (type(value).__name__, value), now[key])
+
+    def _value(self, what: str, value: Any, now: Any) -> None:
+        """Compare; of a value, the fields that it still has, and those that it has now are None."""
+        if isinstance(value, dict) and isinstance(now, dict):
+            for key in value:
+                if key in now:
+                    self._value(f"{what}.{key}", value[key], now[key])
+            for key in now:
+                if key not in value:
+                    self._equal(f"{what}.{key}", ("NoneType", None), now[key])
+        elif isinstance(value, list) and isinstance(now, list) and len(value) == len(now):
+            for place, (each, other) in enumerate(zip(value, now, strict=True)):
+                self._value(f"{what}[{place}]", each, other)
+        else:
+            self._equal(what, value, now)
+
+    def _equal(self, what: str, value: Any, now: Any) -> None:
+        if value != now:
+            raise FaultError("another value", f"{what}: {value}, now {now}")
+
+    def _messages(self, recovered: bool) -> None:
+        before, now = self._before.messages, self._now.messages
+        if len(now) != len(before) and not (recovered and len(now) > len(before)):
+            raise FaultError("messages", f"{before}, now {now}")
+        for place, (message, other) in enumerate(zip(before, now, strict=False)):
+            for key in ("effect", "action", "arguments"):
+                self._value(f"message {place}: {key}", message[key], other[key])
+            self._record(f"message {place}", message["record"], other["record"])
+
+    def _entries(self, recovered: bool) -> None:
+        before, now = self._before.entries, self._now.entries
+        if not self._new.program.machine.feed or not before:
+            return
+        if recovered:
+            now = now[: len(before)]
+        if len(now) != len(before):
+            raise FaultError("feed entries", f"{before}, now {now}")
+        for place, (entry, other) in enumerate(zip(before, now, strict=True)):
+            for key, value in entry.items():
+                if key in other:
+                    self._value(f"entry {place}: {key}", value, other[key])
+
+
+def versioned(number: int) -> tuple[Tree, frozenset[str]]:
+    """Return a machine with a store: a random one, or now and then one of the repository."""
+    name = Pick(-3 - number).one([*MACHINES, *[""] * 4 * len(MACHINES)])
+    tree, features = (original(name), frozenset({f"machine: {name}"})) if name else build(number)
+    # A draft protects nothing that is stored.
+    return {key: copy.deepcopy(each) for key, each in tree.items() if key != "status"}, features
