@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -220,3 +221,23 @@ def test_the_lock_is_json(operations: Path) -> None:
     lock = json.loads((operations / "machine/ops_lifecycle.lock.json").read_text())
     assert lock["stored"]["fields"]["terminal_outcome"] == "OperationTerminalOutcome | None"
     assert lock["stored"]["registry"]["watermark"] == "int | absent"
+
+
+def test_another_counter_of_the_feed_does_not_begin_anew(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It would: stores have no value of it, so that new ends had numbers of older ones."""
+    approval = Path(__file__).parents[2] / "examples/approval/machine/approval.yaml"
+    folder = project(tmp_path / "project", approval)
+    machine = folder / "machine/approval.yaml"
+    edit(machine, "  counter: decisions\n", "")
+    assert main(["--project", str(folder), "generate"]) == 2
+    message = "was numbered by decisions, and last_sequence does not go on from there"
+    assert message in capsys.readouterr().err
+    text = machine.read_text(encoding="utf-8").replace("  decisions: {", "  last_sequence: {")
+    text = re.sub(r"(registry|after|before)\.decisions\b", r"\1.last_sequence", text)
+    machine.write_text(text, encoding="utf-8")
+    assert main(["--project", str(folder), "generate"]) == 2
+    steps = "migrations: {2: {reason: As others., renames: {registry: {decisions: last_sequence}}}}"
+    edit(machine, "version: 1\n", f"version: 2\n{steps}\n")
+    assert main(["--project", str(folder), "generate"]) == 0

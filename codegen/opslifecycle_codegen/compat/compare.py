@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from attrs import frozen
 
 from opslifecycle_codegen.compat.limits import ABSENT, FLATTENED, widens
-from opslifecycle_codegen.compat.lock import MILESTONES, Lock
+from opslifecycle_codegen.compat.lock import COUNTER, MILESTONES, Lock
 
 COMPATIBLE = "compatible"
 SOURCE = "breaking-source"
@@ -148,6 +148,7 @@ def changes(old: Lock, new: Lock) -> list[Change]:
                 rule = "view-added" if prefix else "type-added"
                 found.append(Change(rule, f"{name} is new"))
     found += _absent(old, new)
+    found += _counter(old, new)
     found += _identifiers(old, new)
     found += _keys(old, new)
     found += _messages(old["messages"], new["messages"])
@@ -178,6 +179,15 @@ def _absent(old: Lock, new: Lock) -> Iterator[Change]:
                 f" `adds: {{fields: {{{name}: …}}}}` gives them what they had"
             )
             yield Change("absent-changed", message)
+
+
+def _counter(old: Lock, new: Lock) -> Iterator[Change]:
+    """Yield the change of the field that numbers the feed: another one begins at its own value."""
+    was = old.get(COUNTER, "")
+    now = new.get(COUNTER, was)
+    if was and now != was:
+        message = f"the feed was numbered by {was}, and {now} does not go on from there"
+        yield Change("field-required", message)
 
 
 def _identifiers(old: Lock, new: Lock) -> list[Change]:

@@ -22,6 +22,8 @@ DRAFT = "draft"
 RESETS = "resets"
 #: The statuses that are no ends and have an outcome, in a machine that has any.
 MILESTONES = "milestone"
+#: The field of the registry that numbers the entries of a stored feed.
+COUNTER = "counter"
 #: The ending of lock file names.
 SUFFIX = ".lock.json"
 
@@ -39,7 +41,7 @@ _RESTORE = "restore the file from version control"
 _FIELDS = {str: {str: str}}
 _SHAPES: dict[str, object] = {
     "machine": str, "version": int, "digest": str, "statuses": str, "closed_sets": {str: [str]},
-    "terminal_statuses": [str], MILESTONES: [str], "ids": {str: str},
+    "terminal_statuses": [str], MILESTONES: [str], "ids": {str: str}, COUNTER: str,
     "keys": [{"fields": [str], "among": str}],
     "values": _FIELDS, "unions": _FIELDS, "tags": {str: str},
     "absent": {str: str}, "stored": _FIELDS, "views": _FIELDS,
@@ -47,7 +49,18 @@ _SHAPES: dict[str, object] = {
 }  # fmt: skip
 #: The parts that older locks lack, or machines that do not need them.
 _OPTIONAL = frozenset(
-    {"machine", "digest", "statuses", "tags", "absent", "ids", "keys", "messages", MILESTONES}
+    {
+        "machine",
+        "digest",
+        "statuses",
+        "tags",
+        "absent",
+        "ids",
+        "keys",
+        "messages",
+        MILESTONES,
+        COUNTER,
+    }
 )
 
 
@@ -91,6 +104,7 @@ def lock_of(program: Program, digest: str) -> Lock:
         "tags": {name: union.tag for name, union in symbols.unions.items()},
         **({"ids": forms} if forms else {}),
         "stored": _stored(program),
+        **_counter(program),
         "absent": _absent(program),
         **({"keys": keys} if keys else {}),
         "views": views,
@@ -133,6 +147,11 @@ def _stored(program: Program) -> dict[str, dict[str, str]]:
             # Every field of the registry has an initial value.
             registry[str(name)] = spelled(symbols.registry_fields[name]) + ABSENT
     return {"fields": fields, "registry": registry}
+
+
+def _counter(program: Program) -> dict[str, str]:
+    feed = program.machine.feed
+    return {} if feed is None or program.recovery is None else {COUNTER: str(feed.counter)}
 
 
 def _absent(program: Program) -> dict[str, str]:

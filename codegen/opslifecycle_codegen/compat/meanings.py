@@ -15,7 +15,8 @@ MEANINGS = {
     "variant-added": "A union has a variant more.",
     "variant-removed": "A union has a variant less, or one with another tag.",
     "field-added": "A value or a record has a field more, which older data may leave out.",
-    "field-required": "A value or a record has a field more, which older data lack.",
+    "field-required": "A value or a record has a field more, which older data lack, or another "
+    "field numbers the feed.",
     "field-removed": "A field of a value or of a record is gone.",
     "field-widened": "The type of a field has the values that it had, and more.",
     "field-type": "The type of a field lacks values that it had, or is stored in another form.",

@@ -7,9 +7,9 @@ import re
 
 from attrs import evolve
 
-from opslifecycle_codegen.compat.lock import MILESTONES, Lock
+from opslifecycle_codegen.compat.lock import COUNTER, MILESTONES, Lock
 from opslifecycle_codegen.ir.messages import ACTIONS, ARGUMENTS
-from opslifecycle_codegen.ir.migrations import RECORD, TYPES, Migration, Migrations
+from opslifecycle_codegen.ir.migrations import RECORD, REGISTRY, TYPES, Migration, Migrations
 
 
 def renamed(migrations: Migrations, lock: Lock, new: Lock) -> Lock:
@@ -56,6 +56,8 @@ def _apply(migrations: Migrations, step: Migration, lock: Lock, new: Lock) -> No
             for key in lock.get("keys", []):
                 key["fields"] = _renamed(key["fields"], renames, removes)
             _apply_to_absent(lock.get("absent", {}), step, new)
+        if part == REGISTRY and COUNTER in lock:
+            lock[COUNTER] = renames.get(lock[COUNTER], lock[COUNTER])
         if part in lock["unions"]:
             _rename_variants(lock, part, renames, removes, new["unions"].get(part, {}))
         messages = lock["messages"]

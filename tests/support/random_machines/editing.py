@@ -258,6 +258,8 @@ def _retention(pick: Pick, tree: Tree, edit: Edit) -> bool:
     elif kind == 1:
         retention["evict"] = pick.one(["records", "entries"])
     elif kind == 2:
+        if "rows_kept" not in tree["settings"]:
+            return False
         tree["settings"]["rows_kept"]["default"] = pick.integer(1, 4)
     elif kind == 3:
         retention["beyond_cursors"] = not retention.get("beyond_cursors", False)
