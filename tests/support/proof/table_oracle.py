@@ -7,7 +7,7 @@ from typing import Any
 from opslifecycle_codegen.analysis.scenario_rules import CRASH
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.modelcheck.interpreter import Interpreter
-from opslifecycle_codegen.modelcheck.state import Call, State
+from opslifecycle_codegen.modelcheck.state import Answer, Call, State, Value
 
 from tests.test_contract_table import CELLS, KIND_CLASSES, LABELS, STATUS_CLASSES
 
@@ -33,6 +33,8 @@ _OUTCOMES = {
     "terminate": ("Terminated", "x"),
 }  # fmt: skip
 _KINDS = ("mob_member_child", "background_tool_op")
+#: What only a child has.
+_SOURCE = ("BackendPeer", "p", "a")
 
 
 class Hand:
@@ -57,19 +59,22 @@ class Hand:
         if status == "absent":
             return state
         assert state is not None
-        spec = ("a", kind, "s", "n", "l", None, None, False)
-        made = Call("register", None, (("spec", spec), ("max_concurrent", None), ("call", None)))
-        state = self._interpreter.create(state, made).state
+        state = self._registered(state, kind).state
         for action in _PATHS[status]:
             if state is None:
                 return None
             state, _ = self.act(state, action)
         return state
 
+    def _registered(self, state: State, kind: str, source: Value = None) -> Answer:
+        spec = ("a", kind, "s", "n", "l", source, None, False)
+        given = (("spec", spec), ("max_concurrent", None), ("call", None))
+        return self._interpreter.create(state, Call("register", None, given))
+
     def broken(self) -> str | None:
         """The first cell that is not so."""
         checks = (self._broken_cell, self._broken_peer, self._broken_class, self._broken_outcome,
-                  self._broken_progress, self._broken_fence)  # fmt: skip
+                  self._broken_progress, self._broken_fence, self._broken_seal)  # fmt: skip
         return next((broken for check in checks if (broken := check())), None)
 
     def _broken_cell(self) -> str | None:
@@ -159,6 +164,25 @@ class Hand:
             return "the fence"
         after = self._interpreter.crash(fenced, Call(CRASH, None)).state
         return None if after is not None and not after.registry[place] else "the fence is stored"
+
+    def _broken_seal(self) -> str | None:
+        """Rules 1 and 2 of docs/howto/seal.md."""
+        place, kind = self._interpreter.registry_place("owner_sealed"), _KINDS[1]
+        begin, sealing = self._interpreter.initial(), Call("seal_owner", None)
+        sealed = self._interpreter.bulk(begin, sealing).state
+        if sealed is None or not sealed.registry[place]:
+            return "the seal"
+        if self._interpreter.bulk(sealed, sealing).state != sealed:
+            return "sealing a sealed owner"
+        for source, error in ((None, "OwnerSealedError"), (_SOURCE, "InvalidSpecError")):
+            refusal = self._registered(sealed, kind, source).refusal
+            if refusal is None or refusal.error != error:
+                return f"a registration after the seal: {error}"
+        retiring = Call("retire_owner", None, (("reason", "x"),))
+        retired = self._interpreter.bulk(begin, retiring).state
+        if retired is None or self._interpreter.bulk(retired, sealing).state != retired:
+            return "sealing a retired owner"
+        return None
 
     def _field(self, state: State, name: str) -> Any:
         (record,) = state.records
