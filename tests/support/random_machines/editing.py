@@ -331,7 +331,7 @@ def _change_initial(pick: Pick, tree: Tree, edit: Edit) -> bool:
     """Have a field begin with something else, or with what another begins with."""
     fields = {name: each for name, each in tree["fields"].items() if "initial" in each}
     name = _one(pick, fields)
-    if name is None:
+    if name is None or edit.instead:
         return False
     type = fields[name]["type"]
     same = [each["initial"] for each in fields.values() if each["type"] == type]
@@ -436,6 +436,9 @@ def _begin_otherwise(pick: Pick, tree: Tree, edit: Edit) -> bool:
     name = _one(pick, found)
     place = f"{tree['entity']}.{name}"
     if name is None or place in edit.instead or place in edit.added:
+        return False
+    if "change initial" in edit.does:
+        # What older records begin with is not what stands there now.
         return False
     declared = found[name]
     values = dict(_VALUES[declared["type"].removesuffix(" | None")])
