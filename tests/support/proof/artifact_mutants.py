@@ -50,10 +50,10 @@ PROJECTS = [ROOT, *sorted(path.parent for path in (ROOT / "examples").glob("*/py
 SOURCE = ROOT / "machine/ops_lifecycle.yaml"
 CODEGEN = ROOT / "codegen"
 TEMPLATES = CODEGEN / "opslifecycle_codegen/emit/templates"
-#: Tests of machines whose files are not committed: with less than most, effects, migrations.
+#: Tests of machines whose files are not committed: with less than most, effects, unique keys.
 TESTS = [
     f"tests/codegen/test_{name}.py"
-    for name in ("optional_features", "effects", "migrations", "drift")
+    for name in ("optional_features", "effects", "migrations", "unique", "drift")
 ]
 
 #: Mutants that change nothing a machine could notice, each with the reason.
