@@ -150,7 +150,7 @@ def power_cuts(durability: str) -> Layer:
         compact_early(patch)
         images = Path(folder) / "images"
         images.mkdir()
-        found = list(opened(Recording(Path(folder) / "store.db", durability), images))
+        found = list(opened(Recording(Path(folder) / "store.db", durability), images, 1))
     count, lost = len(found), found.count(False)
     control = durability != "power"
     told = f"{count:,} images of a store with `{durability}`, {lost:,} of them lost something"
