@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,8 @@ from opslifecycle_codegen.cli.main import main
 from tests.support.codegen.projects import assert_clean, edit, project
 from tests.support.edits import replaced
 from tests.support.warm import python
+
+ROOT = Path(__file__).parents[2]
 
 TURNSTILE = Path(__file__).parent / "turnstile.yaml"
 
@@ -171,3 +176,37 @@ def test_a_migration_of_a_value_leaves_none_as_it_is(tmp_path: Path) -> None:
     assert generate(gates) == 0
     done = python("-c", SIDES, cwd=gates / "src")
     assert (done.returncode, done.stdout) == (0, "None\nText(words='west')\n"), done.stdout
+
+
+GAINED = """
+import sys
+from opslifecycle import SqliteStore
+from approval import *
+with ApprovalRegistry(store=SqliteStore("a.db")) as registry:
+    if sys.argv[1:]:
+        print(*{registry.read_up_to(each) for each in DecisionReader})
+        print(len(registry._engine.authority.records))
+    else:
+        asked = Ask(RequestId.new(), RequestKind.EXPENSE, PersonId.new(), "it", 120, 10**14)
+        registry.draft(asked)
+"""
+
+
+def test_a_machine_gains_cursors(tmp_path: Path) -> None:
+    whole = (ROOT / "examples/approval/machine/approval.yaml").read_text(encoding="utf-8")
+    cursors = re.search(r"\ncursors:(\n  .*)+", whole)
+    error = re.search(r"\n  past_the_end:(\n    .*)+", whole)
+    assert cursors is not None
+    assert error is not None
+    without = replaced(whole, [(cursors[0], ""), (error[0], ""), (", mark_read]", "]")])
+    folder = tmp_path / "src"
+    machine = tmp_path / "machine/approval.yaml"
+    machine.parent.mkdir()
+    shutil.copy(ROOT / "examples/approval/pyproject.toml", tmp_path)
+    for text, words in ((without, []), (whole.replace("version: 1", "version: 2", 1), ["again"])):
+        machine.write_text(text, encoding="utf-8")
+        assert main(["--project", str(tmp_path), "generate"]) == 0
+        environment = {**os.environ, "PYTHONPATH": str(folder)}
+        done = python("-c", GAINED, *words, cwd=tmp_path, env=environment)
+        assert done.returncode == 0, done.stdout
+    assert done.stdout == "0\n1\n"

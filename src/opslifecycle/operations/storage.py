@@ -332,7 +332,7 @@ def restore_state(authority: OperationAuthority, state: _rt.Data) -> None:
         authority.dropped_through = _rt.count_from(state["dropped_through"])
     for consumer in CompletionCursorConsumer:
         # A consumer that the machine has gained since begins at the start.
-        at = state["cursors"].get(consumer.value, 0)
+        at = state.get("cursors", {}).get(consumer.value, 0)
         authority.cursors[consumer] = _rt.count_from(at)
 
 

@@ -239,7 +239,7 @@ def restore_state(authority: RequestAuthority, state: _rt.Data) -> None:
         authority.effects_given = _rt.count_from(state["effects_given"])
     for consumer in DecisionReader:
         # A consumer that the machine has gained since begins at the start.
-        at = state["cursors"].get(consumer.value, 0)
+        at = state.get("cursors", {}).get(consumer.value, 0)
         authority.cursors[consumer] = _rt.count_from(at)
 
 
