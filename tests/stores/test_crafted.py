@@ -120,7 +120,6 @@ SIGNED: dict[str, Edit] = {
     "an outcome that is a number": put("terminal_outcome", 5),
     "an outcome of no kind": put("terminal_outcome", {"outcome_type": []}),
     "an end without an outcome": put("status", "completed"),
-    "no cursors": without("cursors", "state"),
     "cursors that are a list": put("cursors", [], kind="state"),
     "an epoch that is a number": put("epoch_id", 5, kind="state"),
     "no epoch": without("epoch_id", "state"),
