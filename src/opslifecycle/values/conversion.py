@@ -97,7 +97,7 @@ def unstructure(value: object) -> Json:
     A class that is neither generated nor an attrs class, a dataclass or an enum needs
     `register_type`; without it, its values are returned as they are.
     """
-    return _converter_for(value.__class__).unstructure(value)
+    return _resolved_for(value.__class__).converter.unstructure(value)
 
 
 @overload
@@ -120,7 +120,7 @@ def structure(data: object, type: Any) -> Any:
     if data.__class__ is type and type in _EXACT:
         return data
     try:
-        return _converter_for(type).structure(data, type)
+        return _resolved_for(type).hooks[type](data, type)
     except Exception as error:
         raise _cause_of(error, data) from None
 
@@ -185,11 +185,11 @@ def check_storable(field: str, value: object, kind: object) -> None:
 _DEPTH_MAX = 100
 
 
-def _converter_for(kind: object) -> Converter:
+def _resolved_for(kind: object) -> Resolved:
     found = _converter
-    if found is None or kind not in found.kinds:
+    if found is None or kind not in found.hooks:
         found = hold(_lock, _resolve, kind)
-    return found.converter
+    return found
 
 
 def _resolve(kind: object) -> Resolved:
