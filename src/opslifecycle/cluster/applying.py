@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import attrs
 from opslifecycle.cluster.requests import Request
 from opslifecycle.cluster.wire import Wire
 from opslifecycle.errors import (
@@ -15,6 +16,21 @@ from opslifecycle.shell.commands import Command, Reply, Together
 from opslifecycle.shell.executor import Executor
 
 _log = EventLog("cluster")
+
+
+@attrs.define
+class Applying:
+    """A request that is being applied.
+
+    Attributes:
+        request: The request.
+        is_answered: Whether the commit of its command has stored the answer.
+        is_noted: Whether the worker knows that the application has ended.
+    """
+
+    request: Request
+    is_answered: bool = False
+    is_noted: bool = False
 
 
 async def apply(wire: Wire, executor: Executor, request: Request) -> bool:

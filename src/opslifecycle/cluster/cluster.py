@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from inspect import iscoroutinefunction
 from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
 from weakref import WeakValueDictionary
 
 from opslifecycle.clock import SYSTEM_CLOCK
-from opslifecycle.cluster.applying import apply
+from opslifecycle.cluster.applying import Applying, apply
 from opslifecycle.cluster.following import Followed, Look
 from opslifecycle.cluster.placement import Placement
 from opslifecycle.cluster.post import Sent
@@ -369,27 +370,26 @@ class Cluster(Generic[RegistryT]):
 
     def _apply_soon(self, request: Request) -> None:
         """Apply a request; called in the worker's thread."""
-        self._soon(self._begin_to_apply, request)
+        self._soon(self._begin_to_apply, Applying(request))
 
-    def _begin_to_apply(self, request: Request) -> None:
-        answered: list[bool] = []
-
-        def note(_: object) -> None:
-            self._the_worker.applied(request, is_answered=any(answered))
-
+    def _begin_to_apply(self, applying: Applying) -> None:
         try:
-            self._begin(self._apply(request, answered, note)).add_done_callback(note)
+            self._begin(self._apply(applying)).add_done_callback(partial(self._note, applying))
         except BaseException:
-            note(None)
+            self._note(applying)
             raise
 
-    async def _apply(
-        self, request: Request, answered: list[bool], note: Callable[[object], None]
-    ) -> None:
+    async def _apply(self, applying: Applying) -> None:
         try:
+            request = applying.request
             registry = self._numbers.get(request.registry)
             if registry is not None:
-                answered.append(await apply(self._wire, registry._executor, request))
+                applying.is_answered = await apply(self._wire, registry._executor, request)
         finally:
-            # Once more than the end of the task says it, because an interrupt may lose that.
-            note(None)
+            # And not only when the task has ended, because an interrupt may lose that callback.
+            self._note(applying)
+
+    def _note(self, applying: Applying, _: object = None) -> None:
+        if not applying.is_noted:
+            self._the_worker.applied(applying.request, is_answered=applying.is_answered)
+            applying.is_noted = True
