@@ -5,7 +5,7 @@ Its table exists only in schemas with a machine that archives.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from opslifecycle.errors import StoreDamagedError
 from opslifecycle.stores.base import ArchivedRow
@@ -15,7 +15,7 @@ from opslifecycle.stores.postgres.schema import POSITION_BITS, POSITION_MASK, mi
 from opslifecycle.stores.postgres.statements import SPLIT
 
 #: How many rows a check of an archive reads at once.
-ROWS_OF_A_READ = 1000
+_ROWS_OF_A_READ = 1000
 
 
 def create_archive(link: Link, schema: str, deadline: Deadline) -> None:
@@ -117,3 +117,16 @@ def _row(name: str, row: Row) -> ArchivedRow:
     if key is None or id is None or version is None or body is None:
         raise StoreDamagedError(name, 0, "an archived record lacks a value")
     return int(key) & POSITION_MASK, id, int(version), body
+
+
+def check(after: Callable[[int, int], list[ArchivedRow]]) -> int:
+    """Read a whole archive page by page, and return how many records it has.
+
+    Args:
+        after: Returns the records after a sequence number, up to a number of them, and checks each.
+    """
+    count = last = 0
+    while rows := after(last, _ROWS_OF_A_READ):
+        count += len(rows)
+        last = rows[-1][0]
+    return count

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from functools import partial
 
 import attrs
 from opslifecycle.errors import PersistenceError, StoreDamagedError
@@ -111,11 +112,7 @@ class PostgresReader(Reader):
 
     def check_archive(self, name: str) -> int:
         """See `Reader.check_archive`."""
-        count = after = 0
-        while rows := self.archived_after(name, after, archive.ROWS_OF_A_READ):
-            count += len(rows)
-            after = rows[-1][0]
-        return count
+        return archive.check(partial(self.archived_after, name))
 
     def _archive(self, link: Link, name: str, deadline: Deadline) -> tuple[str, str, int] | None:
         """Return where the archive of a registry is; None if the schema has none."""

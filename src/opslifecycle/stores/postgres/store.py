@@ -275,11 +275,7 @@ class PostgresStore(Store):
 
     def check_archive(self) -> int:
         """See `Store.check_archive`."""
-        count = after = 0
-        while rows := self.archived_after(after, archive.ROWS_OF_A_READ):
-            count += len(rows)
-            after = rows[-1][0]
-        return count
+        return archive.check(self.archived_after)
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[tuple[Session, Deadline]]:

@@ -186,19 +186,15 @@ class ArchiveReader:
 
     def latest(self, id: str) -> ArchivedRow | None:
         """Return the record with an id that was archived last."""
-        return self._read(lambda database: latest(database, self._name, self._number, id))
+        return self._read(latest, id)
 
     def after(self, sequence: int, limit: int) -> list[ArchivedRow]:
         """Return records after a sequence number, in their order."""
-        return self._read(
-            lambda database: after(database, self._name, self._number, sequence, limit)
-        )
+        return self._read(after, sequence, limit)
 
     def before(self, sequence: int | None, limit: int) -> list[ArchivedRow]:
         """Return records before a sequence number, the latest first."""
-        return self._read(
-            lambda database: before(database, self._name, self._number, sequence, limit)
-        )
+        return self._read(before, sequence, limit)
 
     def check(self) -> int:
         """Read every record, and compare their number and checksums with the totals.
@@ -212,8 +208,13 @@ class ArchiveReader:
         """Close the connection; later reads open it again."""
         hold(self._lock, self._disconnect)
 
-    def _read(self, read: Callable[[sqlite3.Connection], T]) -> T:
-        found: T = hold(self._lock, self._reading, read)
+    def _read(self, read: Callable[..., T], *asked: object) -> T:
+        """Return what a function of the archive returns for the registry."""
+        found: T = hold(
+            self._lock,
+            self._reading,
+            lambda database: read(database, self._name, self._number, *asked),
+        )
         return found
 
     def _disconnect(self) -> None:

@@ -112,43 +112,32 @@ class StoreReader(Reader):
 
     def archived(self, name: str, id: str) -> ArchivedRow | None:
         """See `Reader.archived`."""
-        path = str(self._path)
-        return self._read(
-            lambda database, _: archive.latest(database, path, self._number(database, name), id)
-        )
+        return self._archive(name, archive.latest, id)
 
     def archived_after(self, name: str, sequence: int, limit: int) -> list[ArchivedRow]:
         """See `Reader.archived_after`."""
-        path = str(self._path)
-        return self._read(
-            lambda database, _: archive.after(
-                database, path, self._number(database, name), sequence, limit
-            )
-        )
+        return self._archive(name, archive.after, sequence, limit)
 
     def archived_before(self, name: str, sequence: int | None, limit: int) -> list[ArchivedRow]:
         """See `Reader.archived_before`."""
-        path = str(self._path)
-        return self._read(
-            lambda database, _: archive.before(
-                database, path, self._number(database, name), sequence, limit
-            )
-        )
+        return self._archive(name, archive.before, sequence, limit)
 
     def check_archive(self, name: str) -> int:
         """See `Reader.check_archive`."""
-        path = str(self._path)
-        return self._read(
-            lambda database, _: archive.check(database, path, self._number(database, name))
-        )
+        return self._archive(name, archive.check)
 
-    def _number(self, database: sqlite3.Connection, name: str) -> int:
-        """Return the number of a registry of the machine."""
-        row = registry_row(database, str(self._path), name)
-        if row is None:
-            raise self._gone(name)
-        self._schema.refuse_unreadable(row.machine, row.version, str(self._path))
-        return row.number
+    def _archive(self, name: str, read: Callable[..., T], *asked: object) -> T:
+        """Return what a function of the archive returns for a registry of the machine."""
+        path = str(self._path)
+
+        def look(database: sqlite3.Connection, _: StoreFile) -> T:
+            row = registry_row(database, path, name)
+            if row is None:
+                raise self._gone(name)
+            self._schema.refuse_unreadable(row.machine, row.version, path)
+            return read(database, path, row.number, *asked)
+
+        return self._read(look)
 
     def _gone(self, name: str) -> PersistenceError:
         reason = f"there is no registry {name!r} any more; list them again"
