@@ -305,9 +305,9 @@ class TestTheStoreIsBusyAtTheStart:
         recorder, written = Recorder(1.0), io.StringIO()
         display = LiveTable(Console(file=written, force_terminal=True, width=80))
         recorder.problem = "a.db: it is locked"
-        display.wait(recorder)
+        display.show_problem(recorder)
         shown = written.getvalue()
-        display.wait(recorder)
+        display.show_problem(recorder)
         assert written.getvalue() == shown
         assert "store not writable: a.db: it is locked; trying again" in shown
         display.leave()

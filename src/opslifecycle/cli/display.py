@@ -38,7 +38,7 @@ _ROWS_BESIDE = 4
 class Display(Protocol):
     """A display of the commands and their statuses."""
 
-    def wait(self, recorder: Recorder) -> None:
+    def show_problem(self, recorder: Recorder) -> None:
         """Show why the store is not open yet, before the first call of `refresh`."""
 
     def leave(self) -> None:
@@ -58,7 +58,7 @@ class Entries:
         self._output = output
         self._printed_through = 0
 
-    def wait(self, recorder: Recorder) -> None:
+    def show_problem(self, recorder: Recorder) -> None:
         """Print nothing: this is no entry."""
 
     def leave(self) -> None:
@@ -86,7 +86,7 @@ class LiveTable:
         self._live = Live(console=console, auto_refresh=False, transient=True)
         self._problem: str | None = None
 
-    def wait(self, recorder: Recorder) -> None:
+    def show_problem(self, recorder: Recorder) -> None:
         """Show the error of the store in place of the table."""
         if recorder.problem != self._problem:
             self._problem = recorder.problem
@@ -123,7 +123,7 @@ class Lines:
         self._console = console
         self._problem: str | None = None
 
-    def wait(self, recorder: Recorder) -> None:
+    def show_problem(self, recorder: Recorder) -> None:
         """Print a line for each other error of the store."""
         if recorder.problem != self._problem:
             changed = _problem(recorder) if recorder.problem else "store writable again"
@@ -147,7 +147,7 @@ class Lines:
             for each in runner.snapshots([job]):
                 measured = shown_seconds(each) or shown_latest(each)
                 self._print(f"{shown_status(each):<10} {name} ({measured})")
-        self.wait(runner.recorder)
+        self.show_problem(runner.recorder)
 
     def finish(self, runner: Runner) -> None:
         """Print the last events, and the outcome of every command."""

@@ -71,7 +71,7 @@ class Opening:
             while not opening.done():
                 await asyncio.wait([opening], timeout=_REFRESH_SECONDS)
                 if self._recorder.problem is not None and self._interrupted is None:
-                    self._display.wait(self._recorder)
+                    self._display.show_problem(self._recorder)
             return await self._opened(opening)
 
     async def _opened(

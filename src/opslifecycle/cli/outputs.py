@@ -34,7 +34,7 @@ class Outputs:
         self._next = 0
         self._problem: str | None = None
 
-    def wait(self, recorder: Recorder) -> None:
+    def show_problem(self, recorder: Recorder) -> None:
         """Print the error of the store to standard error, once."""
         if recorder.problem != self._problem:
             self._problem = recorder.problem
