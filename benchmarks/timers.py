@@ -47,7 +47,7 @@ def _machine() -> Any:
 
 @cache
 def _waiting(timers: int) -> tuple[Any, ManualClock]:
-    """Return a registry in which so many timers wait, and its clock."""
+    """Return a registry in which a number of timers wait, and its clock."""
     machine, clock = _machine(), ManualClock(0)
     registry = machine.OrderRegistry(clock=clock)
     for _ in range(timers // 2):

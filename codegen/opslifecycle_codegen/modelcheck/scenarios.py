@@ -44,8 +44,8 @@ from opslifecycle_codegen.source.words import Text
 
 #: How far counts go by default from where they begin.
 COUNTS_MAX = 3
-#: How a machine without scenarios is searched, each if the one before has too many states: so many
-#: records, with counts that go so far.
+#: How a machine without scenarios is searched, each if the one before has too many states: the
+#: number of records, and how far counts go.
 NARROWER = ((2, COUNTS_MAX), (2, 1), (1, COUNTS_MAX), (1, 1))
 
 Answering = Callable[[State], Answer]

@@ -11,7 +11,7 @@ from opslifecycle_codegen.modelcheck.counterexample import counterexample, sourc
 from opslifecycle_codegen.modelcheck.scenarios import Scenario, default_scenarios, scenarios
 from opslifecycle_codegen.modelcheck.search import STATES_MAX, Found, Search
 
-#: After so many states, a machine without scenarios is searched in a smaller one.
+#: The number of states after which a machine without scenarios is searched in a smaller one.
 DEFAULT_STATES_MAX = 50_000
 _WIDEN = (
     "declare a scenario that reaches them: higher `bounds`, more `entities`, other `settings` "
