@@ -13,7 +13,7 @@ from opslifecycle_codegen.emit import write
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.modelcheck import baseline, verification
 from opslifecycle_codegen.modelcheck.scenarios import Scenario, scenarios
-from opslifecycle_codegen.modelcheck.search import STATES_MAX, Found, Search
+from opslifecycle_codegen.modelcheck.search import Found, Search
 from opslifecycle_codegen.modelcheck.symbolic import spin
 from opslifecycle_codegen.modelcheck.symbolic.induction import induction
 from opslifecycle_codegen.modelcheck.symbolic.promela import promela
@@ -52,7 +52,7 @@ def _verified(
     wrong: list[str] = []
     stopped: list[str] = []
     for scenario in chosen:
-        result, lines = verification.searched(scenario, options.max_states or STATES_MAX, _say)
+        result, lines = verification.searched(scenario, options.max_states, _say)
         print("\n".join(lines), flush=True)
         found.append(result)
         wrong += verification.wrong(result, source, machine.config.module)
