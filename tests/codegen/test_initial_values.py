@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.codegen.test_names import base, found_in, spelled
+from tests.support.codegen.hostile import base, found_in, spelled
 from tests.support.codegen.projects import ENVIRONMENT, assert_typed, edit, project, ran_tests
 from tests.support.warm import python
 
