@@ -5,12 +5,15 @@ from __future__ import annotations
 import dis
 import subprocess
 import sys
+from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.support.interrupts import injecting
-from tests.support.interrupts.injecting import Injection, Interrupt
+from tests.support.interrupts.injecting import INTERRUPTS, Aimed, Injection, Interrupt, Target
+from tests.support.interrupts.planning import Examination, Examiner, InterruptError
 
 
 def _straight() -> int:
@@ -56,3 +59,62 @@ def first() -> None:
         Injection(1, Interrupt).during(_straight)
     except Interrupt:
         print("interrupted")
+
+
+def _five_times() -> int:
+    return sum(_straight() for _ in range(5))
+
+
+def _attempt(met: list[str | None], injection: Injection) -> None:
+    try:
+        injection.during(_five_times)
+    except INTERRUPTS:
+        pass
+    met.append(injection.place)
+
+
+def test_a_bytecode_is_interrupted_in_two_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(injecting, "OURS", [__file__])
+    met: list[str | None] = []
+    report = Examiner().carry_out(Examination("five times", partial(_attempt, met)))
+    places = Counter(each.rpartition(" ")[2] for each in met if each is not None)
+    assert all(places[f"_straight+{offset}"] == 2 for offset in _places())
+    assert report.interrupted == places.total() < report.bytecodes
+    assert report.missed == 0
+
+
+def test_what_one_examination_has_interrupted_is_left_to_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(injecting, "OURS", [__file__])
+    examiner = Examiner()
+    found = [
+        examiner.carry_out(Examination("five times", partial(_attempt, []), world))
+        for world in ("one", "one", "another")
+    ]
+    assert [each.interrupted > 0 for each in found] == [True, False, True]
+
+
+def test_another_caller_is_another_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(injecting, "OURS", [__file__])
+    target = Target(((_straight.__code__, _places()[-1]), (_five_times.__code__, 0)))
+    injection = Aimed(target=target)
+    injection.during(_straight)
+    assert injection.place is None
+
+
+def _fails(injection: Injection) -> None:
+    try:
+        injection.during(_straight)
+    except INTERRUPTS:
+        raise AssertionError("the lock is held") from None
+
+
+def test_a_failure_is_reported_with_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(injecting, "OURS", [__file__])
+    report = Examiner(failures_max=3).carry_out(Examination("fails", _fails))
+    assert len(report.failures) == 3
+    assert "_straight+" in str(report)
+    assert "the lock is held" in str(report)
+    with pytest.raises(InterruptError):
+        report.check()

@@ -14,6 +14,7 @@ import pytest
 
 from tests.support.interrupts.checking import Helper
 from tests.support.interrupts.examinations import examinations, folder_for_stores
+from tests.support.interrupts.planning import Examiner
 from tests.support.scale import whole_or
 
 #: The calls that are interrupted before more bytecodes than the others.
@@ -28,10 +29,10 @@ CALLS_EVERY = {"alone": 1, "memory": whole_or(1, 5), "file": whole_or(1, 8)}
 def names() -> Iterator[str]:
     """Yield the names of the examinations, some of those with a store left out."""
     count = Counter[str]()
-    for name, _ in examinations(Path(), Helper()):
-        where = name.partition(" ")[0]
+    for each in examinations(Path(), Helper()):
+        where = each.name.partition(" ")[0]
         if count[where] % CALLS_EVERY[where] == 0:
-            yield name
+            yield each.name
         count[where] += 1
 
 
@@ -51,4 +52,5 @@ def helper() -> Helper:
 @pytest.mark.parametrize("name", list(names()))
 def test_interrupts(name: str, helper: Helper) -> None:
     with folder_for_stores() as folder:
-        assert dict(examinations(folder, helper))[name](step_of(name)) > 20
+        found = {each.name: each for each in examinations(folder, helper)}
+        Examiner(step_of(name)).carry_out(found[name]).check()

@@ -36,7 +36,7 @@ from tests.support.interrupts import (
 )
 from tests.support.interrupts.checking import Helper
 from tests.support.interrupts.examinations import examinations
-from tests.support.interrupts.trying import InterruptError
+from tests.support.interrupts.planning import Examiner, InterruptError
 from tests.support.warm import python
 
 ROOT = Path(__file__).parents[2]
@@ -227,10 +227,10 @@ def meet(plant: Callable[[pytest.MonkeyPatch], None], name: str, step: int, fold
             # Half of the mistakes show by what never comes.
             for module in (checking, trying, effects, renting, looping, trying_loops):
                 patch.setattr(module, "DEADLINE_SECONDS", 0.5)
-            examine = dict(examinations(folder, Helper()))[name]
+            found = {each.name: each for each in examinations(folder, Helper())}
             plant(patch)
             with pytest.raises(InterruptError):
-                examine(step)
+                Examiner(step).carry_out(found[name]).check()
     finally:
         injecting.OURS.remove(__file__)
 

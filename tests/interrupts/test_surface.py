@@ -15,9 +15,6 @@ from tests.support.interrupts.injecting import OURS, Injection
 from tests.support.interrupts.surface import NOT_EXAMINED, is_left_out, public_calls
 from tests.support.logs import loggers
 
-#: More than any call has, so that none is interrupted.
-_NEVER = 10**9
-
 
 @pytest.fixture(scope="module")
 def entered() -> set[CodeType]:
@@ -33,10 +30,10 @@ def entered() -> set[CodeType]:
     with pytest.MonkeyPatch.context() as patch, folder_for_stores() as folder:
         patch.setattr(Injection, "_enter", enter)
         # Deliveries that are refused would be logged thousands of times.
-        for each in loggers():
-            patch.setattr(each, "disabled", True)
-        for _, examine in examinations(folder, Helper()):
-            examine(_NEVER, first=_NEVER)
+        for logger in loggers():
+            patch.setattr(logger, "disabled", True)
+        for each in examinations(folder, Helper()):
+            each.attempt(Injection())
     return found
 
 

@@ -18,7 +18,6 @@ from opslifecycle.cluster import Cluster
 from tests.support.builders import result, spec
 from tests.support.interrupts.checking import DEADLINE_SECONDS, Helper
 from tests.support.interrupts.injecting import INTERRUPTS, Injection
-from tests.support.interrupts.trying import numbers, told
 from tests.support.postgres.databases import Database
 
 _THREADS = ("opslifecycle-cluster", "opslifecycle-writer", "opslifecycle-lease")
@@ -160,33 +159,26 @@ def _finalized() -> Iterator[None]:
     assert [each for each in raised if not issubclass(each, INTERRUPTS)] == []
 
 
-def clustered(
-    call: HostsCall, database: Database, helper: Helper, step: int = 1, first: int = 1
-) -> int:
+def clustered(call: HostsCall, database: Database, helper: Helper, injection: Injection) -> None:
     """Interrupt the loop of two hosts while a call is made."""
-    for at in numbers(first, step):
-        w = Hosts(database)
-        before = set(threading.enumerate())
-        injection = Injection(at)
+    w = Hosts(database)
+    before = set(threading.enumerate())
 
-        def run(w: Hosts = w, injection: Injection = injection) -> None:
-            try:
-                asyncio.run(_day(w, call, injection))
-            except INTERRUPTS as error:
-                w.reported.append(type(error))
+    def run(w: Hosts = w, injection: Injection = injection) -> None:
+        try:
+            asyncio.run(_day(w, call, injection))
+        except INTERRUPTS as error:
+            w.reported.append(type(error))
 
-        with told(call, injection), _finalized():
-            helper.ask(run)
-            gc.collect()
-            for each in {*threading.enumerate()} - before:
-                if each.name.startswith(_THREADS):
-                    each.join(DEADLINE_SECONDS)
-                    assert not each.is_alive(), f"{each.name} goes on"
-            assert injection.place is None or w.reported, f"swallowed: {injection.place}"
-            with Registry(store=database.store(w.name)) as again:
-                assert again.broken_invariants() == []
-                found = {each.id for each in again.list_operations()}
-                assert found >= {*w.acknowledged}, "an acknowledged registration is lost"
-        if injection.place is None:
-            return at
-    raise AssertionError
+    with _finalized():
+        helper.ask(run)
+        gc.collect()
+        for each in {*threading.enumerate()} - before:
+            if each.name.startswith(_THREADS):
+                each.join(DEADLINE_SECONDS)
+                assert not each.is_alive(), f"{each.name} goes on"
+        assert injection.place is None or w.reported, f"swallowed: {injection.place}"
+        with Registry(store=database.store(w.name)) as again:
+            assert again.broken_invariants() == []
+            found = {each.id for each in again.list_operations()}
+            assert found >= {*w.acknowledged}, "an acknowledged registration is lost"

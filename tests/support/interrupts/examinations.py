@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import shutil
 import tempfile
+from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from opslifecycle import MemoryStore, Registry, SqliteStore, Store
 
@@ -16,7 +19,9 @@ from tests.support.interrupts import trying, trying_effects
 from tests.support.interrupts.calls import CALLS, COMMANDS
 from tests.support.interrupts.checking import Helper
 from tests.support.interrupts.effects import DELIVERED, EFFECT_COMMANDS, EFFECT_READS
+from tests.support.interrupts.injecting import INTERRUPTS, Injection, Interrupt
 from tests.support.interrupts.looping import HALL_CALLS
+from tests.support.interrupts.planning import Examination
 from tests.support.interrupts.pooling import POOL_CALLS, pooling
 from tests.support.interrupts.reading import READER_CALLS, reading
 from tests.support.interrupts.renting import (
@@ -30,8 +35,12 @@ from tests.support.interrupts.supervising import DESK_CALLS, supervised
 from tests.support.interrupts.trying import MakeStores
 from tests.support.interrupts.trying_loops import looped
 
-#: Interrupts before every so many-th bytecode from `first` on; returns how many there are.
-Examination = Callable[..., int]
+#: An examination's method, still without the helper that all share.
+_Attempt = Callable[..., None]
+#: What interrupts threads, whose owners take an exception of another kind for a failure.
+_CTRL_C = (Interrupt,)
+#: How many folders of stores are left for what still uses them.
+_FOLDERS = 20
 
 
 @contextlib.contextmanager
@@ -53,10 +62,15 @@ def in_memory() -> tuple[Store, Callable[[], Store]]:
 
 def in_files(folder: Path) -> MakeStores:
     """Stores in files of their own."""
+    folders: deque[Path] = deque()
     numbers = itertools.count()
 
     def make() -> tuple[Store, Callable[[], Store]]:
-        path = folder / f"{next(numbers)}.db"
+        folders.append(folder / str(next(numbers)))
+        folders[-1].mkdir()
+        if len(folders) > _FOLDERS:
+            shutil.rmtree(folders.popleft())
+        path = folders[-1] / "store.db"
         return SqliteStore(path, durability="process"), lambda: SqliteStore(path)
 
     return make
@@ -76,67 +90,89 @@ def restored() -> Callable[[Store], Registry]:
     return lambda store: Registry.restore(document, store=store)
 
 
-def examinations(folder: Path, helper: Helper) -> Iterator[tuple[str, Examination]]:
-    """Every examination by its name: where the interrupt comes, and what it interrupts."""
-    for call in CALLS:
-        yield f"alone {call.name}", partial(trying.without_a_store, call, helper)
-    for each in [*EFFECT_COMMANDS, *EFFECT_READS]:
-        yield f"alone effects {each.name}", partial(trying_effects.alone, each, helper)
-    for each in DELIVERED:
-        delivering = partial(trying_effects.delivering, each, None, helper)
-        yield f"alone delivery {each.name}", delivering
-    for desk_call in DESK_CALLS:
-        yield f"alone supervisor {desk_call.name}", partial(supervised, desk_call, None, helper)
-    for hall_call in HALL_CALLS:
-        for kind in ("sync", "async"):
-            hall = partial(looped, hall_call, kind, None, helper)
-            yield f"alone {kind} loop {hall_call.name}", hall
-    for pool_call in POOL_CALLS:
-        yield f"alone executor {pool_call.name}", partial(pooling, pool_call, None, helper)
-    for each_call in [*LOCKER_COMMANDS, *LOCKER_READS]:
-        yield f"alone lockers {each_call.name}", partial(renting, each_call, None, helper)
-    yield "alone timers", partial(timing, None, helper)
+def examinations(folder: Path, helper: Helper) -> Iterator[Examination]:
+    """Yield every examination: where the interrupt comes, and what it interrupts."""
+    yield from _of_calls("alone", None, helper)
+    for kind in ("sync", "async"):
+        yield from _of_loops(f"alone {kind} loop", kind, None, helper)
     for where, make in (("memory", in_memory), ("file", in_files(folder))):
-        for call in CALLS:
-            yield f"{where} {call.name}", partial(trying.with_a_store, call, make, helper)
-        for call in COMMANDS:
-            yield (
-                f"{where} async {call.name}",
-                partial(trying.with_a_store, call.asynchronous(), make, helper),
-            )
-            yield f"{where} behind {call.name}", partial(trying.behind, call, make, helper)
-        for each in [*EFFECT_COMMANDS, *EFFECT_READS]:
-            stored = partial(trying_effects.stored, each, make, helper)
-            yield f"{where} effects {each.name}", stored
-        for each in EFFECT_COMMANDS:
-            behind = partial(trying_effects.behind, each, make, helper)
-            yield f"{where} behind effects {each.name}", behind
-        for each in DELIVERED:
-            delivering = partial(trying_effects.delivering, each, make, helper)
-            yield f"{where} delivery {each.name}", delivering
-        for desk_call in DESK_CALLS:
-            yield (
-                f"{where} supervisor {desk_call.name}",
-                partial(supervised, desk_call, make, helper),
-            )
-        for hall_call in HALL_CALLS:
-            hall = partial(looped, hall_call, "async", make, helper)
-            yield f"{where} loop {hall_call.name}", hall
-        for pool_call in POOL_CALLS:
-            yield f"{where} executor {pool_call.name}", partial(pooling, pool_call, make, helper)
-        for each_call in [*LOCKER_COMMANDS, *LOCKER_READS]:
-            yield f"{where} lockers {each_call.name}", partial(renting, each_call, make, helper)
-        for each_call in LOCKER_COMMANDS:
-            behind = partial(renting_behind, each_call, make, helper)
-            yield f"{where} behind lockers {each_call.name}", behind
-        yield f"{where} timers", partial(timing, make, helper)
-        left = partial(trying_effects.delivering_left, make, helper)
-        yield f"{where} delivery left", left
-        yield f"{where} commit", partial(trying.commit, make)
-        yield f"{where} migration", partial(trying.migration, make)
-        yield f"{where} open", partial(trying.opening, opened, make)
-        yield f"{where} open new", partial(trying.opening, opened, make, filled=False)
-        yield f"{where} restore", partial(trying.opening, restored(), make, filled=False)
-    for reader_call in READER_CALLS:
-        read = partial(reading, reader_call, in_files(folder), helper)
-        yield f"file reader {reader_call.name}", read
+        yield from _of_calls(where, make, helper)
+        yield from _of_loops(f"{where} loop", "async", make, helper)
+        yield from _behind(where, make, helper)
+        yield from _of_stores(where, make)
+    read = partial(reading, make=in_files(folder), helper=helper)
+    for each in READER_CALLS:
+        yield _one("file reader", each, read)
+
+
+def _one(
+    world: str,
+    call: Any,
+    attempt: _Attempt,
+    kinds: tuple[type[BaseException], ...] = INTERRUPTS,
+) -> Examination:
+    return Examination(f"{world} {call.name}", partial(_made, attempt, call), world, kinds)
+
+
+def _made(attempt: _Attempt, call: Any, injection: Injection) -> None:
+    attempt(call=call, injection=injection)
+
+
+def _of_calls(where: str, make: MakeStores | None, helper: Helper) -> Iterator[Examination]:
+    """Yield those of calls, interrupted in the caller's thread, and of threads that serve them."""
+    given: dict[str, Any] = {"helper": helper, "make": make}
+    for call in CALLS:
+        yield _one(where, call, partial(trying.calling, **given))
+    for each in [*EFFECT_COMMANDS, *EFFECT_READS]:
+        kinds = _CTRL_C if each.reads_data else INTERRUPTS
+        yield _one(f"{where} effects", each, partial(trying_effects.calling, **given), kinds)
+    for each in DELIVERED:
+        attempt = partial(trying_effects.delivering, **given)
+        yield _one(f"{where} delivery", each, attempt, _CTRL_C)
+    for desk_call in DESK_CALLS:
+        yield _one(f"{where} supervisor", desk_call, partial(supervised, **given))
+    for pool_call in POOL_CALLS:
+        yield _one(f"{where} executor", pool_call, partial(pooling, **given))
+    for locker_call in [*LOCKER_COMMANDS, *LOCKER_READS]:
+        yield _one(f"{where} lockers", locker_call, partial(renting, **given))
+    yield Examination(f"{where} timers", partial(timing, make, helper), f"{where} timers", _CTRL_C)
+
+
+def _of_loops(
+    world: str, registry: str, make: MakeStores | None, helper: Helper
+) -> Iterator[Examination]:
+    for call in HALL_CALLS:
+        attempt = partial(looped, registry=registry, make=make, helper=helper)
+        yield _one(world, call, attempt, call.kinds)
+
+
+def _behind(where: str, make: MakeStores, helper: Helper) -> Iterator[Examination]:
+    """Yield those of the committer's thread, and of asynchronous calls, which all wait for it."""
+    given: dict[str, Any] = {"helper": helper, "make": make}
+    for call in COMMANDS:
+        asynchronous = partial(trying.calling, **given)
+        attempt = partial(_made, asynchronous, call.asynchronous())
+        yield Examination(f"{where} async {call.name}", attempt, f"{where} async")
+        yield _one(f"{where} behind", call, partial(trying.behind, **given), _CTRL_C)
+    for each in EFFECT_COMMANDS:
+        attempt = partial(trying_effects.behind, **given)
+        yield _one(f"{where} behind effects", each, attempt, _CTRL_C)
+    for locker_call in LOCKER_COMMANDS:
+        yield _one(
+            f"{where} behind lockers", locker_call, partial(renting_behind, **given), _CTRL_C
+        )
+    left = partial(trying_effects.delivering_left, make, helper)
+    yield Examination(f"{where} delivery left", left, f"{where} delivery left", _CTRL_C)
+
+
+def _of_stores(where: str, make: MakeStores) -> Iterator[Examination]:
+    """Yield those of stores, and of what opens a registry."""
+    openings: dict[str, Callable[[Injection], None]] = {
+        "commit": partial(trying.commit, make),
+        "migration": partial(trying.migration, make),
+        "open": partial(trying.opening, opened, make),
+        "open new": partial(trying.opening, opened, make, filled=False),
+        "restore": partial(trying.opening, restored(), make, filled=False),
+    }
+    for name, attempt in openings.items():
+        yield Examination(f"{where} {name}", attempt, f"{where} {name}")

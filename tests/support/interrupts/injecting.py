@@ -1,8 +1,8 @@
 """Raising an exception before one bytecode of the project's own code, and before no other.
 
 An interrupt is what no code expects: a signal handler that raises, a stack or memory that has run
-out. Here one comes before the bytecode with a number, counted over every frame of the project that
-a call enters, in the calling thread or in one that works for it.
+out. Here one comes before one bytecode of those that a call executes in frames of the project, in
+the calling thread or in one that works for it. A `Listing` finds out which there are.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 import opslifecycle
-from attrs import define, field
+from attrs import define, field, frozen
 
 #: Where the code is that is interrupted.
 OURS = [
@@ -47,6 +47,18 @@ class Deep(RecursionError):
 
 class Full(MemoryError):
     """Memory that has run out."""
+
+
+#: Where a thread is: the code of each frame of the project and the bytecode in it, innermost first.
+Stack = tuple[tuple[CodeType, int], ...]
+
+
+@frozen
+class Target:
+    """One execution of a bytecode: with which callers, and how often they were there before."""
+
+    stack: Stack
+    occurrence: int = 1
 
 
 #: Every kind of exception that comes before a bytecode. Code that catches one may pass another on.
@@ -121,7 +133,7 @@ class Injection:
         frame: FrameType | None = sys._current_frames()[thread.ident]
         self._thread = thread.ident
         while frame is not None:
-            if self._is_ours(frame):
+            if self._is_of_interest(frame):
                 self._trace(frame)
             frame = frame.f_back
         with _no_collection():
@@ -133,9 +145,9 @@ class Injection:
     def _is_due(self) -> bool:
         return self.place is None and self._thread == threading.get_ident()
 
-    def _is_ours(self, frame: FrameType) -> bool:
-        code = frame.f_code
-        return code.co_filename.startswith(tuple(OURS)) and code.co_qualname not in _OF_CLOCKS
+    def _is_of_interest(self, frame: FrameType) -> bool:
+        """Return whether the bytecodes of a frame are to be counted."""
+        return _is_ours(frame)
 
     def _trace(self, frame: FrameType) -> None:
         frame.f_trace = self._step
@@ -143,20 +155,66 @@ class Injection:
         frame.f_trace_opcodes = True
 
     def _enter(self, frame: FrameType, event: str, argument: Any) -> Any:
-        if not (self._is_due() and self._is_ours(frame)):
+        if not (self._is_due() and self._is_of_interest(frame)):
             return None
         self._trace(frame)
         return self._step
 
     def _step(self, frame: FrameType, event: str, argument: Any) -> Any:
-        if event == "opcode" and self._is_due() and _has_line(frame):
-            self.seen += 1
-            if self.seen == self.at:
-                code = frame.f_code
-                where = Path(code.co_filename).name
-                self.place = f"{where}:{frame.f_lineno} {code.co_qualname}+{frame.f_lasti}"
-                raise self.kind(self.place)
+        if event == "opcode" and self._is_due() and _has_line(frame) and self._is_next(frame):
+            code = frame.f_code
+            where = Path(code.co_filename).name
+            self.place = f"{where}:{frame.f_lineno} {code.co_qualname}+{frame.f_lasti}"
+            raise self.kind(self.place)
         return self._step
+
+    def _is_next(self, frame: FrameType) -> bool:
+        """Count a bytecode; return whether it is the one that is interrupted."""
+        self.seen += 1
+        return self.seen == self.at
+
+
+@define(eq=False)
+class Listing(Injection):
+    """Raises nothing, and notes which bytecodes there are, in their order."""
+
+    stacks: list[Stack] = field(factory=list)
+
+    def _is_next(self, frame: FrameType) -> bool:
+        self.stacks.append(_stack_of(frame))
+        return False
+
+
+@define(eq=False)
+class Aimed(Injection):
+    """Raises before one target. Only frames with its code are traced, which is faster."""
+
+    target: Target = field(kw_only=True)
+
+    def _is_of_interest(self, frame: FrameType) -> bool:
+        return frame.f_code is self.target.stack[0][0]
+
+    def _is_next(self, frame: FrameType) -> bool:
+        stack = self.target.stack
+        if frame.f_lasti != stack[0][1] or _stack_of(frame) != stack:
+            return False
+        self.seen += 1
+        return self.seen == self.target.occurrence
+
+
+def _is_ours(frame: FrameType) -> bool:
+    code = frame.f_code
+    return code.co_filename.startswith(tuple(OURS)) and code.co_qualname not in _OF_CLOCKS
+
+
+def _stack_of(frame: FrameType) -> Stack:
+    found = []
+    each: FrameType | None = frame
+    while each is not None:
+        if _is_ours(each):
+            found.append((each.f_code, each.f_lasti))
+        each = each.f_back
+    return tuple(found)
 
 
 def _has_line(frame: FrameType) -> bool:

@@ -13,7 +13,7 @@ from opslifecycle.work import OperationExecutor
 from tests.support.interrupts.checking import DEADLINE_SECONDS, Helper, interrupted, is_free
 from tests.support.interrupts.injecting import Injection
 from tests.support.interrupts.supervising import serving
-from tests.support.interrupts.trying import MakeStores, numbers, told
+from tests.support.interrupts.trying import MakeStores
 
 
 @define(eq=False)
@@ -83,31 +83,23 @@ POOL_CALLS = [
 ]
 
 
-def pooling(
-    call: PoolCall, make: MakeStores | None, helper: Helper, step: int = 1, first: int = 1
-) -> int:
+def pooling(call: PoolCall, make: MakeStores | None, helper: Helper, injection: Injection) -> None:
     """Interrupt the caller of an executor."""
-    for at in numbers(first, step):
-        w = Pool(Registry(store=None if make is None else make()[0]))
-        if not call.opens:
-            w.fill()
-        injection = Injection(at)
-        with told(call, injection):
-            interrupted(w, call, injection)
-            assert is_free(w.registry), "the lock is held"
-            w.may_end.set()
-            if w.executor is not None:
-                helper.ask(w.executor.shutdown)
-                assert w.waits is None or w.waits.done(), "a call that was submitted has no end"
-                assert w.behind is None or w.behind.done(), "a call that was submitted has no end"
-            assert not serving(), "a thread of the supervisor has not ended"
-            if w.registry._engine.closed is None:
-                assert w.registry.broken_invariants() == []
-                live = w.registry.list_operations(terminal=False)
-                assert live == [], "work has not ended"
-                ended = w.registry.list_operations(status=OperationStatus.COMPLETED)
-                assert len(ended) >= (0 if call.opens else 1)
-            helper.ask(w.registry.close)
-        if injection.place is None:
-            return at
-    raise AssertionError
+    w = Pool(Registry(store=None if make is None else make()[0]))
+    if not call.opens:
+        w.fill()
+    interrupted(w, call, injection)
+    assert is_free(w.registry), "the lock is held"
+    w.may_end.set()
+    if w.executor is not None:
+        helper.ask(w.executor.shutdown)
+        assert w.waits is None or w.waits.done(), "a call that was submitted has no end"
+        assert w.behind is None or w.behind.done(), "a call that was submitted has no end"
+    assert not serving(), "a thread of the supervisor has not ended"
+    if w.registry._engine.closed is None:
+        assert w.registry.broken_invariants() == []
+        live = w.registry.list_operations(terminal=False)
+        assert live == [], "work has not ended"
+        ended = w.registry.list_operations(status=OperationStatus.COMPLETED)
+        assert len(ended) >= (0 if call.opens else 1)
+    helper.ask(w.registry.close)

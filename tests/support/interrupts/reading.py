@@ -13,7 +13,7 @@ from tests.support.builders import completed, running
 from tests.support.interrupts.checking import DEADLINE_SECONDS, Helper, interrupted, is_free
 from tests.support.interrupts.injecting import Injection
 from tests.support.interrupts.loops import run_in_loop
-from tests.support.interrupts.trying import MakeStores, numbers, told
+from tests.support.interrupts.trying import MakeStores
 
 _THREAD = "opslifecycle-reader"
 
@@ -89,23 +89,15 @@ def _check_room(w: Room, call: ReaderCall, helper: Helper) -> None:
         assert again.records.list_operations() == shown
 
 
-def reading(
-    call: ReaderCall, make: MakeStores, helper: Helper, step: int = 1, first: int = 1
-) -> int:
+def reading(call: ReaderCall, make: MakeStores, helper: Helper, injection: Injection) -> None:
     """Interrupt a call of a reader."""
-    for at in numbers(first, step):
-        store, again = make()
-        with Registry(store=store) as registry:
-            running(registry)
-            completed(registry)
-            w = Room(registry, again())
-            if not call.opens:
-                w.reader.__enter__()
-            completed(registry)
-            injection = Injection(at)
-            with told(call, injection):
-                interrupted(w, call, injection)
-                _check_room(w, call, helper)
-        if injection.place is None:
-            return at
-    raise AssertionError
+    store, again = make()
+    with Registry(store=store) as registry:
+        running(registry)
+        completed(registry)
+        w = Room(registry, again())
+        if not call.opens:
+            w.reader.__enter__()
+        completed(registry)
+        interrupted(w, call, injection)
+        _check_room(w, call, helper)

@@ -24,8 +24,8 @@ from tests.support.interrupts.checking import (
     interrupted_behind,
     is_free,
 )
-from tests.support.interrupts.injecting import Injection, Interrupt
-from tests.support.interrupts.trying import MakeStores, numbers, told
+from tests.support.interrupts.injecting import Injection
+from tests.support.interrupts.trying import MakeStores
 
 _MACHINE = Path(__file__).with_name("rental.yaml")
 _MINUTE_MS = 60_000
@@ -199,69 +199,50 @@ def lockers(store: Store | None, clock: Clock) -> Lockers:
 
 
 def renting(
-    call: LockerCall, make: MakeStores | None, helper: Helper, step: int = 1, first: int = 1
-) -> int:
+    call: LockerCall, make: MakeStores | None, helper: Helper, injection: Injection
+) -> None:
     """Interrupt a call in the caller's thread."""
     rental()
-    for at in numbers(first, step):
-        store, again = (None, None) if make is None else make()
-        w = lockers(store, ManualClock())
-        injection = Injection(at)
-        with told(call, injection):
-            interrupted(w, call, injection)
-            _check_lockers(w, helper)
-            if again is not None:
-                _check_stored(w, again(), whole=True)
-        if injection.place is None:
-            return at
-    raise AssertionError
+    store, again = (None, None) if make is None else make()
+    w = lockers(store, ManualClock())
+    interrupted(w, call, injection)
+    _check_lockers(w, helper)
+    if again is not None:
+        _check_stored(w, again(), whole=True)
 
 
 def renting_behind(
-    call: LockerCall, make: MakeStores, helper: Helper, step: int = 1, first: int = 1
-) -> int:
+    call: LockerCall, make: MakeStores, helper: Helper, injection: Injection
+) -> None:
     """Interrupt the committer's thread while it works for a call."""
     rental()
-    for at in numbers(first, step):
-        store, again = make()
-        injection = Injection(at, Interrupt)
-        with injection.possible("opslifecycle-rental"):
-            w = lockers(store, ManualClock())
-        with told(call, injection):
-            returned = interrupted_behind(w, w.registry, call, injection, helper)
-            _check_lockers(w, helper)
-            whole = (returned and call.acknowledges) or injection.place is None
-            _check_stored(w, again(), whole=whole)
-        if injection.place is None:
-            return at
-    raise AssertionError
+    store, again = make()
+    with injection.possible("opslifecycle-rental"):
+        w = lockers(store, ManualClock())
+    returned = interrupted_behind(w, w.registry, call, injection, helper)
+    _check_lockers(w, helper)
+    whole = (returned and call.acknowledges) or injection.place is None
+    _check_stored(w, again(), whole=whole)
 
 
-def timing(make: MakeStores | None, helper: Helper, step: int = 1, first: int = 1) -> int:
+def timing(make: MakeStores | None, helper: Helper, injection: Injection) -> None:
     """Interrupt the thread that asks for the actions of timers."""
-    call = LockerCall("timer", lambda w: None)
     registry = rental().RentalRegistry
-    for at in numbers(first, step):
-        store = None if make is None else make()[0]
-        injection = Injection(at, Interrupt)
-        with injection.possible("opslifecycle-timers"):
-            w = Lockers(registry(store=store), SYSTEM_CLOCK)
-        alarm = w.registry._engine.effects.alarm
-        _wait(partial(_sleeps, w, alarm))
-        thread = alarm._thread
-        with told(call, injection), injection.in_thread(thread):
-            soon = SYSTEM_CLOCK.wall_ms() + _SOON_MS
-            helper.ask(partial(w.registry.rent, w.new, 3, soon))
-            _wait(partial(_is_over, w))
-        with told(call, injection):
-            assert is_free(w.registry), "the lock is held"
-            assert _goes_on(w) or make is None
-            helper.ask(w.registry.close)
-            thread.join(DEADLINE_SECONDS)
-            assert not thread.is_alive(), "the thread of the timers has not ended"
-        if injection.place is None:
-            return at
-    raise AssertionError
+    store = None if make is None else make()[0]
+    with injection.possible("opslifecycle-timers"):
+        w = Lockers(registry(store=store), SYSTEM_CLOCK)
+    alarm = w.registry._engine.effects.alarm
+    _wait(partial(_sleeps, w, alarm))
+    thread = alarm._thread
+    with injection.in_thread(thread):
+        soon = SYSTEM_CLOCK.wall_ms() + _SOON_MS
+        helper.ask(partial(w.registry.rent, w.new, 3, soon))
+        _wait(partial(_is_over, w))
+    assert is_free(w.registry), "the lock is held"
+    assert _goes_on(w) or make is None
+    helper.ask(w.registry.close)
+    thread.join(DEADLINE_SECONDS)
+    assert not thread.is_alive(), "the thread of the timers has not ended"
 
 
 def _wait(condition: Callable[[], bool]) -> None:

@@ -12,7 +12,7 @@ from opslifecycle.work import Supervisor, SupervisorClosedError, ThreadOperation
 
 from tests.support.interrupts.checking import DEADLINE_SECONDS, Helper, interrupted, is_free
 from tests.support.interrupts.injecting import Injection
-from tests.support.interrupts.trying import MakeStores, numbers, told
+from tests.support.interrupts.trying import MakeStores
 
 _THREAD = "opslifecycle-supervisor"
 
@@ -150,16 +150,10 @@ def serving() -> bool:
 
 
 def supervised(
-    call: DeskCall, make: MakeStores | None, helper: Helper, step: int = 1, first: int = 1
-) -> int:
+    call: DeskCall, make: MakeStores | None, helper: Helper, injection: Injection
+) -> None:
     """Interrupt the caller of a supervisor."""
-    for at in numbers(first, step):
-        store = None if make is None else make()[0]
-        w = desk(call, store)
-        injection = Injection(at)
-        with told(call, injection):
-            interrupted(w, call, injection)
-            check_desk(w, helper)
-        if injection.place is None:
-            return at
-    raise AssertionError
+    store = None if make is None else make()[0]
+    w = desk(call, store)
+    interrupted(w, call, injection)
+    check_desk(w, helper)

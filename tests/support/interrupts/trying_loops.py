@@ -14,7 +14,7 @@ from opslifecycle.work import WorkNotRecordedError, tending
 from tests.support.interrupts.checking import DEADLINE_SECONDS, Helper, is_free
 from tests.support.interrupts.injecting import INTERRUPTS, Injection
 from tests.support.interrupts.looping import Hall, HallCall, goes_on, registry_of
-from tests.support.interrupts.trying import MakeStores, numbers, told
+from tests.support.interrupts.trying import MakeStores
 
 _THREADS = ("opslifecycle-calls", "opslifecycle-work")
 
@@ -97,30 +97,24 @@ def looped(
     registry: str,
     make: MakeStores | None,
     helper: Helper,
-    step: int = 1,
-    first: int = 1,
-) -> int:
+    injection: Injection,
+) -> None:
     """Interrupt the loop of a supervisor while a call is made."""
-    for at in numbers(first, step):
-        store, again = (None, None) if make is None else make()
-        w = Hall(registry_of(registry, store), store)
-        injection = Injection(at, call.kinds[at % len(call.kinds)])
+    store, again = (None, None) if make is None else make()
+    w = Hall(registry_of(registry, store), store)
 
-        def run(w: Hall = w, injection: Injection = injection) -> None:
-            try:
-                asyncio.run(_day(w, call, injection))
-            except INTERRUPTS as error:
-                w.reported.append(error)
+    def run() -> None:
+        try:
+            asyncio.run(_day(w, call, injection))
+        except INTERRUPTS as error:
+            w.reported.append(error)
 
-        with told(call, injection), _tended_often():
-            helper.ask(run)
-            _look_at(w, injection, helper)
-            helper.ask(lambda w=w: _close(w))  # type: ignore[misc]
-            if again is not None:
-                _look_at_store(w, again())
-        if injection.place is None:
-            return at
-    raise AssertionError
+    with _tended_often():
+        helper.ask(run)
+        _look_at(w, injection, helper)
+        helper.ask(lambda: _close(w))
+        if again is not None:
+            _look_at_store(w, again())
 
 
 def _close(w: Hall) -> None:
