@@ -82,24 +82,28 @@ def world(store: Store | None) -> World:
     registry = Registry(store=store, max_completed=2 if store is None else 100)
     owner = SessionId.new()
     made = spec(TOOL, owner=owner)
-    registry.register_operation(made)
-    registry.provisioning_succeeded(made.id)
-    completed(registry)
+    # In transactions, which need fewer commits.
+    together: Any
+    with registry.transaction() as together:
+        together.register_operation(made)
+        together.provisioning_succeeded(made.id)
+        completed(together)
     # From here on changes are noted for the next listing.
     registry.list_operations(terminal=True)
     registry.list_operations(limit=1)
-    found = World(
-        registry=registry,
-        stored=store is not None,
-        live=made.id,
-        other=running(registry),
-        waiting=registered(registry),
-        child=running(registry, CHILD),
-        slot=running(registry, SLOT),
-        ended=completed(registry),
-        run=RunId.new(),
-        owner=owner,
-    )
+    with registry.transaction() as together:
+        found = World(
+            registry=registry,
+            stored=store is not None,
+            live=made.id,
+            other=running(together),
+            waiting=registered(together),
+            child=running(together, CHILD),
+            slot=running(together, SLOT),
+            ended=completed(together),
+            run=RunId.new(),
+            owner=owner,
+        )
     feed = registry.completion_feed()
     for each in (found.live, found.live, found.slot):
         found.wait(registry.register_watcher(each))
