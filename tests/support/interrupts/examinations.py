@@ -39,6 +39,10 @@ from tests.support.interrupts.trying_loops import looped
 _Attempt = Callable[..., None]
 #: What interrupts threads, whose owners take an exception of another kind for a failure.
 _CTRL_C = (Interrupt,)
+_OPENING_OR_CLOSING = {
+    *("open", "open_and_submit", "close", "close_waiting", "after_close", "with"),
+    *("async_close", "async_with", "shutdown", "shutdown_cancelling"),
+}
 #: How many folders of stores are left for what still uses them.
 _FOLDERS = 20
 
@@ -106,12 +110,27 @@ def examinations(folder: Path, helper: Helper) -> Iterator[Examination]:
 
 
 def _one(
-    world: str,
+    group: str,
     call: Any,
     attempt: _Attempt,
     kinds: tuple[type[BaseException], ...] = INTERRUPTS,
 ) -> Examination:
-    return Examination(f"{world} {call.name}", partial(_made, attempt, call), world, kinds)
+    world = _world(group, call.name)
+    return Examination(f"{group} {call.name}", partial(_made, attempt, call), world, kinds)
+
+
+def _world(group: str, call: str) -> str:
+    """Return in what kind of world the examinations of a group are, for what they share.
+
+    Code that calls a store does not know which it is: only opening and closing differ, because a
+    file has an owner. And the committer's thread does the same for every machine, whose own code it
+    calls.
+    """
+    where, _, what = group.partition(" ")
+    if call in _OPENING_OR_CLOSING or what == "reader":
+        return group
+    kind = "alone" if where == "alone" else "stored"
+    return f"{kind} {'behind' if what.startswith('behind') else what}".strip()
 
 
 def _made(attempt: _Attempt, call: Any, injection: Injection) -> None:
@@ -135,7 +154,8 @@ def _of_calls(where: str, make: MakeStores | None, helper: Helper) -> Iterator[E
         yield _one(f"{where} executor", pool_call, partial(pooling, **given))
     for locker_call in [*LOCKER_COMMANDS, *LOCKER_READS]:
         yield _one(f"{where} lockers", locker_call, partial(renting, **given))
-    yield Examination(f"{where} timers", partial(timing, make, helper), f"{where} timers", _CTRL_C)
+    timers = partial(timing, make, helper)
+    yield Examination(f"{where} timers", timers, _world(f"{where} timers", ""), _CTRL_C)
 
 
 def _of_loops(
@@ -152,7 +172,7 @@ def _behind(where: str, make: MakeStores, helper: Helper) -> Iterator[Examinatio
     for call in COMMANDS:
         asynchronous = partial(trying.calling, **given)
         attempt = partial(_made, asynchronous, call.asynchronous())
-        yield Examination(f"{where} async {call.name}", attempt, f"{where} async")
+        yield Examination(f"{where} async {call.name}", attempt, "stored async")
         yield _one(f"{where} behind", call, partial(trying.behind, **given), _CTRL_C)
     for each in EFFECT_COMMANDS:
         attempt = partial(trying_effects.behind, **given)

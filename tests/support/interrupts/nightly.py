@@ -89,11 +89,10 @@ def main() -> int:
     given = parser.parse_args()
     options = Options(given.only, given.step, given.failures)
     every = examinations(Path(), Helper())
-    # Those with files take longest.
     worlds = [*dict.fromkeys(each.world for each in every if re.search(given.only, each.name))]
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(given.processes, context) as pool:
-        totals = list(pool.map(partial(examined, options), reversed(worlds)))
+        totals = list(pool.map(partial(examined, options), worlds))
     print("examinations, bytecodes, interrupted, not met, failed, seconds of a processor:")
     for each in totals:
         print(

@@ -3,7 +3,7 @@
 A call executes the same bytecode with the same callers again and again: in the rounds of a loop,
 and in threads and event loops that work for many calls. What an interrupt can leave behind differs
 between the first round, in which nothing is done yet, and a later one, in which a part is; and
-between a registry alone, one with a store and so on. Therefore the first and the second execution
+between a registry that is alone and one with a store. Therefore the first and the second execution
 with the same callers are interrupted once in each kind of world, by the first examination that has
 them. A method of the registry is itself among the callers, so that no two methods share a bytecode
 that a caller's thread executes.
