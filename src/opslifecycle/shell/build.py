@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from enum import Enum
+from functools import partial
 from typing import Any, Generic, TypeAlias, TypeVar
 
 import attrs
@@ -330,7 +331,8 @@ def parts_of(
     effects = EffectRunner(listing, parts, outbox)
     codec, evicted = definition.codec, effects.begin()
     if codec is not None:
-        evicted = effects.restore(authority, codec.restore(authority, contents, clock))
+        rows = codec.restore(authority, contents, clock, partial(_archived_through, store, codec))
+        evicted = effects.restore(authority, rows)
     time = CommandTime(clock, authority.clock_offset_ms + authority.now_ms)
     staging: Staging[Authority[Hashable, RecordT]] = (
         by_slots() if codec is None else Staging(codec.stage, codec.merge)
@@ -350,6 +352,13 @@ def parts_of(
         committer.defer_evicted(evicted)
         executor = GroupCommit(engine, definition.id_type, committer)
     return Parts(authority, engine, executor, feed, outbox, _archive(engine, definition, store))
+
+
+def _archived_through(store: Store | None, codec: MachineCodec[RecordT]) -> int:
+    """Return the last sequence number in the archive of a store; 0 for none."""
+    if store is None or not codec.schema.archives:
+        return 0
+    return max((sequence for sequence, *_ in store.archived_before(None, 1)), default=0)
 
 
 def _archive(

@@ -10,6 +10,7 @@ from opslifecycle.clock import Clock
 from opslifecycle.errors import InvalidValueError
 from opslifecycle.shell.authority import RecordT
 from opslifecycle.stores.base import RecordWrite, SchemaVersion, StoreContents, is_outbox_key
+from opslifecycle.stores.epochs import lacks_feed
 from opslifecycle.stores.reading import UNREADABLE
 from opslifecycle.values.plain import Data, data_of
 
@@ -69,7 +70,13 @@ class RecordCodec(Generic[AuthorityT, RecordT]):
     feeds_transitions: bool = False
     has_outbox: bool = False
 
-    def restore(self, authority: Any, contents: StoreContents, clock: Clock) -> list[RecordT]:
+    def restore(
+        self,
+        authority: Any,
+        contents: StoreContents,
+        clock: Clock,
+        archived_through: Callable[[], int] = lambda: 0,
+    ) -> list[RecordT]:
         """Set an authority's records and fields from store contents, and its time to the latest.
 
         Args:
@@ -77,6 +84,7 @@ class RecordCodec(Generic[AuthorityT, RecordT]):
                 and `has_sequence`.
             contents: The contents of a store; those of a new store change nothing.
             clock: The clock of the registry.
+            archived_through: Returns the last sequence number in the archive; 0 for none.
 
         Returns:
             The records of the feed rows, oldest first.
@@ -93,8 +101,18 @@ class RecordCodec(Generic[AuthorityT, RecordT]):
                 record = by_id[id] = self._read(id, body)
                 authority.records[record.id] = record
         self.recover_fields(authority)
-        rows = self._rows(contents, by_id) if self.has_feed else []
-        self.check_feed(authority, contents.rows)
+        rows: list[RecordT] = []
+        if self.has_feed and lacks_feed(data_of(contents.state)):
+            numbers = (record.sequence or 0 for record in authority.records.values())
+            self._begin_feed(authority, [archived_through(), *contents.rows, *numbers])
+        elif self.has_feed:
+            rows = self._rows(contents, by_id)
+            self.check_feed(authority, contents.rows)
+        if self.has_feed and not self.feeds_transitions:
+            for each in authority.records.values():
+                if each.sequence is not None and not each.status.terminal:
+                    # An older version has numbered it before its end.
+                    each.sequence = None
         self._set_times(authority, [*authority.records.values(), *rows], clock)
         if self.has_sequence:
             records = authority.records.values()
@@ -103,6 +121,18 @@ class RecordCodec(Generic[AuthorityT, RecordT]):
             finished.sort(key=lambda each: (each.sequence is None, each.sequence or 0, each.id))
             authority.ended.update((record.id, record) for record in finished)
         return rows
+
+    def _begin_feed(self, authority: _Positions, numbers: Iterable[int]) -> None:
+        """Begin a feed that the machine has gained since, behind all numbers that were assigned.
+
+        A version without a feed may have numbered its records, or have lost an earlier feed, whose
+        rows the next commit drops.
+        """
+        last = max(0, getattr(authority, self.counter), *numbers)
+        setattr(authority, self.counter, last)
+        authority.watermark = authority.dropped_through = last
+        cursors = getattr(authority, "cursors", {})
+        cursors.update((consumer, min(at, last)) for consumer, at in cursors.items())
 
     def read_state(self, authority: AuthorityT, state: str) -> None:
         """Set the registry's fields from stored text.
@@ -175,6 +205,8 @@ class RecordCodec(Generic[AuthorityT, RecordT]):
             id, body = contents.rows[sequence]
             # The record of the row may be erased, and a later record may have its id.
             same = contents.records.get(id) == body and not self.feeds_transitions
+            # A live record may have a row of an older version, whose feed had transitions.
+            same = same and by_id[id].status.terminal
             row: Any = by_id[id] if same else self._read(id, body)
             if row.sequence != sequence:
                 reason = f"sequence: expected {sequence} as in the feed, got {row.sequence}"

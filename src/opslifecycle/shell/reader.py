@@ -26,6 +26,7 @@ from opslifecycle.shell.export import reporting_damage
 from opslifecycle.shell.replica import Replica, StoredRow, replicate
 from opslifecycle.shell.settings import epoch_from
 from opslifecycle.stores.base import Store, StoreContents
+from opslifecycle.stores.epochs import lacks_feed
 from opslifecycle.values.checks import finite, instance
 from opslifecycle.values.plain import Data, data_of
 
@@ -276,9 +277,10 @@ class _Copy(Generic[ReadsT_co]):
         if feed is None or declared is None:
             return
         old, new = _state(before), _state(now)
-        if not old:
-            # Its owner had not written anything yet.
-            feed.epoch_id = epoch_from(new, declared.epoch)
+        if lacks_feed(old):
+            # Its owner had not written anything yet, or is of a version without a feed.
+            if not lacks_feed(new):
+                feed.epoch_id = epoch_from(new, declared.epoch)
         elif old["epoch_id"] != new["epoch_id"]:
             raise EpochChangedError(old["epoch_id"], new["epoch_id"])
         elif new["watermark"] < old["watermark"]:

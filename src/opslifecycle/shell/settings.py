@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, final
 
 import attrs
-from opslifecycle.stores.epochs import epoch_of
+from opslifecycle.stores.epochs import epoch_of, lacks_feed
 from opslifecycle.values.identifiers import Identifier
 from opslifecycle.values.plain import Json
 
@@ -69,7 +69,7 @@ class Setting:
 
 
 def epoch_from(state: Mapping[str, Json], kind: type[EpochT]) -> EpochT:
-    """Return the stored epoch of a feed, or a new one.
+    """Return the stored epoch of a feed, or a new one if none has begun.
 
     Args:
         state: The stored fields of the registry; empty for a new one.
@@ -78,4 +78,4 @@ def epoch_from(state: Mapping[str, Json], kind: type[EpochT]) -> EpochT:
     Raises:
         InvalidValueError: The stored value is no epoch.
     """
-    return epoch_of(state, kind) if state else kind.new()
+    return kind.new() if lacks_feed(state) else epoch_of(state, kind)

@@ -44,6 +44,11 @@ def with_new_epoch(state: str | None) -> str | None:
     return text_of({**data, "epoch_id": new_uuid()})
 
 
+def lacks_feed(state: Mapping[str, Json]) -> bool:
+    """Return whether a machine without a feed has written the state of a registry."""
+    return state.keys().isdisjoint(("watermark", "dropped_through"))
+
+
 def epoch_of(state: Mapping[str, Json], kind: type[T]) -> T:
     """Return the epoch in the state of a registry with a feed.
 
