@@ -9,6 +9,7 @@ from __future__ import annotations
 from attrs import evolve
 
 from opslifecycle_codegen.analysis.added_values import added_value
+from opslifecycle_codegen.analysis.placement import placed_names
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.compat.compare import COMPATIBLE, RULES
 from opslifecycle_codegen.ir.messages import ACTIONS
@@ -41,6 +42,7 @@ class _Checker:
         self._program = program
         self._parts = all_parts(program)
         self._stored = stored_parts(program)
+        self._placed = placed_names(program.machine)
         self._diagnostics = diagnostics
 
     def run(self) -> Migrations:
@@ -134,8 +136,10 @@ class _Checker:
                     self._diagnostics.add(old.mark, "name-collision", message)
         for part, names in declared.removes.items():
             today = self._spelled(part, version, every)
+            # A version between this one and today's may have lacked a feature with its fields.
+            placed = self._placed.get(part, ()) if version < self._machine.version else ()
             for name in names:
-                if name in today and name not in declared.adds.get(part, {}):
+                if name in today and name not in {*declared.adds.get(part, {}), *placed}:
                     message = f"{part!s} still has {name!s} in version {version}"
                     self._diagnostics.add(name.mark, "name-collision", message)
 
@@ -147,6 +151,10 @@ class _Checker:
         """Return the JSON value of a field that older data lacks."""
         fields = fields_in(self._program, part)
         type = fields.get(name)
+        if part == RECORD and name == "terminal_outcome":
+            message = "records that have not ended have no outcome, so that none can be added"
+            self._diagnostics.add(name.mark, "owned-field", message, "declare `refuses: true`")
+            return None
         if type is None:
             hint = nearest(name, fields)
             self._diagnostics.add(name.mark, "unknown-name", f"{part!s} has no {name!s}", hint)

@@ -14,6 +14,8 @@ from attrs import evolve
 from opslifecycle_codegen.analysis import history, timers, transitions
 from opslifecycle_codegen.base.diagnostics import Diagnostics, Location
 from opslifecycle_codegen.ir.built_ins import BUILT_IN_EFFECTS, LEGAL_STATUS
+from opslifecycle_codegen.ir.feeds import feeds_transitions
+from opslifecycle_codegen.ir.migrations import RECORD, REGISTRY
 from opslifecycle_codegen.source import command_model, model
 from opslifecycle_codegen.source.words import Expr, GuardUse, Name, Text, TypeExpr
 
@@ -195,6 +197,16 @@ class _Placement:
                 message = f"{name} belongs to the feed: it is an `int` whose initial value is 0"
                 self._diagnostics.add(declared.mark, "owned-field", message)
         return fields
+
+
+def placed_names(machine: model.Machine) -> dict[str, set[str]]:
+    """Return the stored fields of a machine's features: of a record, and of the registry."""
+    feed, found = machine.feed, set(timers.since_fields(machine))
+    if feed is None:
+        return {RECORD: found, REGISTRY: set()}
+    noted = {str(name) for name in machine.fields if name.startswith(transitions.field_name(""))}
+    noted = noted if feeds_transitions(machine) else set()
+    return {RECORD: {*found, *noted, "sequence"}, REGISTRY: {*counters(feed)}}
 
 
 def effect_names(names: Sequence[str], mark: Location) -> list[Name]:

@@ -141,7 +141,9 @@ def _unexplained(program: Program, old: Lock, new: Lock) -> list[tuple[Change, s
 
 def or_refuses(change: Change, hint: str) -> str:
     """Return the fix of a change: of one that no migration covers, the two that are left."""
-    if change.rule != "tag-changed" and FLATTENED not in change.text:
+    of_no_other = change.rule in ("tag-changed", "terminal-gained")
+    of_no_other = of_no_other or "fields.terminal_outcome was " in change.text
+    if not of_no_other and FLATTENED not in change.text:
         return hint
     return (
         "take it back, or set a higher version with a migration that says `refuses: true`: no "

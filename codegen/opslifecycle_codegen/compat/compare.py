@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Set
 
 from attrs import frozen
 
 from opslifecycle_codegen.compat.limits import ABSENT, FLATTENED, widens
 from opslifecycle_codegen.compat.lock import COUNTER, MILESTONES, Lock
+from opslifecycle_codegen.ir.messages import EFFECTS
+from opslifecycle_codegen.ir.migrations import RECORD
 
 COMPATIBLE = "compatible"
 SOURCE = "breaking-source"
@@ -23,7 +26,9 @@ RULES = {
     "member-order": PERSISTED,
     "set-added": COMPATIBLE,
     "set-removed": PERSISTED,
+    "class-removed": SOURCE,
     "terminal-lost": PERSISTED,
+    "terminal-gained": PERSISTED,
     "milestone-lost": PERSISTED,
     "type-added": COMPATIBLE,
     "type-removed": PERSISTED,
@@ -95,6 +100,8 @@ RULES = {
     "public-name-renamed": SOURCE,
     "inner-name-renamed": COMPATIBLE,
 }
+#: The stored end of a record. Where the machine declares no outcome, it is the status.
+_END, _STATUS = "terminal_outcome", "the status"
 #: The rules of renames, which the migration that declares them explains.
 RENAMES = frozenset({RENAMED_IN_STORES, "public-name-renamed", "inner-name-renamed"})
 
@@ -122,8 +129,9 @@ class Change:
 def changes(old: Lock, new: Lock) -> list[Change]:
     """Return the differences between two locks, in the order of the older one."""
     found: list[Change] = []
+    stored = _stored_types(old)
     for name, members in old["closed_sets"].items():
-        found += _closed_set(name, members, new["closed_sets"].get(name))
+        found += _closed_set(name, members, new["closed_sets"].get(name), stored)
     for name in new["closed_sets"]:
         if name not in old["closed_sets"]:
             found.append(Change("set-added", f"the closed set {name} is new"))
@@ -138,11 +146,17 @@ def changes(old: Lock, new: Lock) -> list[Change]:
         if stays and status not in (*new.get(MILESTONES, []), *new["terminal_statuses"]):
             message = f"the status {status} has no outcome any more"
             found.append(Change("milestone-lost", message))
+    found += _new_ends(old, new)
     for section, prefix in (("values", ""), ("stored", ""), ("views", "view-")):
         for name, fields in old[section].items():
             now = new[section].get(name)
             now = now if "absent" in old or now is None else _as_before(now, section)
-            found += _fields(name, fields, now, prefix)
+            if section == "values" and now is None and name not in stored:
+                found.append(Change("class-removed", f"{name} is gone"))
+            elif (section, name) == ("stored", RECORD) and now is not None:
+                found += _fields(name, {_END: _STATUS, **fields}, {_END: _STATUS, **now}, "")
+            else:
+                found += _fields(name, fields, now, prefix)
         for name in new[section]:
             if name not in old[section]:
                 rule = "view-added" if prefix else "type-added"
@@ -153,12 +167,39 @@ def changes(old: Lock, new: Lock) -> list[Change]:
     found += _keys(old, new)
     found += _messages(old["messages"], new["messages"])
     for name, tags in old["unions"].items():
-        found += _union(name, tags, new["unions"].get(name, {}))
+        if name in new["unions"] or name in stored:
+            found += _union(name, tags, new["unions"].get(name, {}))
+        else:
+            found.append(Change("class-removed", f"{name} is gone"))
     for name, tag in old.get("tags", {}).items():
         if new["tags"].get(name, tag) != tag:
             message = f"the tag of {name} was {tag} and is {new['tags'][name]}"
             found.append(Change("tag-changed", message))
     return found
+
+
+def _stored_types(lock: Lock) -> Set[str]:
+    """Return the classes of what stores hold: those of fields, of their parts and of arguments."""
+    variants = {name: [*tags.values()] for name, tags in lock["unions"].items()}
+    holders = [*lock["stored"].values(), *lock["messages"]["arguments"].values()]
+    found = {lock.get("statuses", "")}
+    # An older lock does not say which set the statuses are.
+    found |= set(lock["closed_sets"]) if "statuses" not in lock else set()
+    while holders:
+        types = " ".join(holders.pop().values())
+        for name in set(re.findall(r"\w+", types)) - found:
+            found |= {name, *variants.get(name, ())}
+            holders += [lock["values"].get(each, {}) for each in (name, *variants.get(name, ()))]
+    return found
+
+
+def _new_ends(old: Lock, new: Lock) -> Iterator[Change]:
+    """Yield the statuses that are ends now: a live record in one has no outcome."""
+    were_live = {*old["closed_sets"].get(new["statuses"], ())} - {*old["terminal_statuses"]}
+    for status in new["terminal_statuses"] if old["stored"] else ():
+        if status in were_live - {*old.get(MILESTONES, ())}:
+            message = f"the status {status} is an end now, and records in it have not ended"
+            yield Change("terminal-gained", message)
 
 
 def _as_before(fields: dict[str, str], section: str) -> dict[str, str]:
@@ -223,16 +264,21 @@ def _messages(old: Lock, new: Lock) -> list[Change]:
     """Return changes of the arguments of outbox messages; stored ones may lack a new argument."""
     found: list[Change] = []
     for name, members in old["sets"].items():
-        found += _closed_set(f"the outbox's {name}", members, new["sets"].get(name, []))
+        # A machine without effects has no messages, so that the effects are gone alone.
+        if name in new["sets"] or name == EFFECTS:
+            found += _closed_set(f"the outbox's {name}", members, new["sets"].get(name, []))
     for name, fields in old["arguments"].items():
         if name in new["arguments"]:
             found += _fields(name, fields, new["arguments"][name], "")
     return found
 
 
-def _closed_set(name: str, old: list[str], new: list[str] | None) -> list[Change]:
+def _closed_set(
+    name: str, old: list[str], new: list[str] | None, stored: Set[str] = frozenset()
+) -> list[Change]:
     if new is None:
-        return [Change("set-removed", f"the closed set {name} is gone")]
+        rule = "set-removed" if name in stored else "class-removed"
+        return [Change(rule, f"the closed set {name} is gone")]
     found = [
         Change("member-removed", f"{name} loses {each} (removed or renamed)")
         for each in old

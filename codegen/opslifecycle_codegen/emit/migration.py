@@ -78,11 +78,10 @@ class MigrationLowering:
 
     def _message(self, step: Migration) -> str:
         """Return the function for outbox messages; empty without a change."""
-        if not message_sets(self._program):
-            return ""
         body: list[str] = []
+        has_messages = bool(message_sets(self._program))
         for part, key in ((ACTIONS, "action"), (EFFECTS, "effect")):
-            if step.edits(part):
+            if step.edits(part) and (has_messages or part in step.removes):
                 body += self._respell(step, part, layout.quoted(key))
         for part, types in message_arguments(self._program).items():
             action = part.removeprefix(ARGUMENTS)
@@ -213,13 +212,14 @@ class MigrationLowering:
         """Edit cursors, whose keys are the members of a closed set."""
         enum = self._symbols.cursor_enum
         lines = [
-            f'_rt.rename(data["cursors"], {layout.quoted(old)}, {layout.quoted(new)})'
+            f"_rt.rename(cursors, {layout.quoted(old)}, {layout.quoted(new)})"
             for old, new in step.renames.get(enum, {}).items()
         ]
-        return lines + [
-            f'data["cursors"].pop({layout.quoted(name)}, None)'
-            for name in step.removes.get(enum, [])
+        lines += [
+            f"cursors.pop({layout.quoted(name)}, None)" for name in step.removes.get(enum, [])
         ]
+        # The machine may have gained its cursors after that version.
+        return ['cursors = data.get("cursors", {})', *lines] if lines else []
 
 
 def _json_code(value: AddedValue) -> str:

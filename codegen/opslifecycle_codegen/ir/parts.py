@@ -31,7 +31,9 @@ def stored_parts(program: Program) -> list[str]:
     """Return the parts whose names a store holds."""
     symbols = program.symbols
     types = [*symbols.enums, *symbols.records, *symbols.unions]
-    return [*types, RECORD, REGISTRY, *message_sets(program), *message_arguments(program)]
+    # Messages of an older version may name effects that the machine has no more.
+    sets = message_sets(program) or ([EFFECTS] if program.recovery is not None else [])
+    return [*types, RECORD, REGISTRY, *sets, *message_arguments(program)]
 
 
 def all_parts(program: Program) -> list[str]:
