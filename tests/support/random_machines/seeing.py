@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -14,6 +14,7 @@ from opslifecycle import Clock, FrozenDict, Store
 from opslifecycle.values.identifiers import Identifier, IntIdentifier
 from opslifecycle_codegen.ir.naming import attribute
 from opslifecycle_codegen.ir.notation import notation
+from opslifecycle_codegen.ir.program import UniqueKey
 from opslifecycle_codegen.ir.public_names import public_names
 from opslifecycle_codegen.ir.times import tells_time
 
@@ -41,7 +42,9 @@ class Seen:
         cursors: By consumer.
         archive: By sequence number, the fields of each archived record.
         histories: By id.
-        messages: Those of the outbox, oldest first.
+        messages: Those of the outbox, oldest first, and then those that are delivered no more.
+        timers: By id, the action of each timer that is set and when it is due.
+        keys: By unique key and id, the record that has the key of the record with the id.
     """
 
     records: dict[str, dict[str, Any] | None] = field(factory=dict)
@@ -51,10 +54,12 @@ class Seen:
     archive: dict[int, dict[str, Any]] = field(factory=dict)
     histories: dict[str, list[Any]] = field(factory=dict)
     messages: list[dict[Any, Any]] = field(factory=list)
+    timers: dict[str, list[tuple[Word, int]]] = field(factory=dict)
+    keys: dict[Word, dict[str, Any]] = field(factory=dict)
 
     def renamed(self, names: Mapping[str, str]) -> Seen:
         """What is seen after a migration has renamed some names."""
-        return Seen(*(_renamed(getattr(self, each.name), names) for each in attrs.fields(Seen)))
+        return Seen(*(renamed(getattr(self, each.name), names) for each in attrs.fields(Seen)))
 
 
 def named(value: Any) -> Any:
@@ -79,27 +84,32 @@ def named(value: Any) -> Any:
     return (type(value).__name__, value) if not isinstance(value, Decimal) else value
 
 
-def _renamed(value: Any, names: Mapping[str, str]) -> Any:
+def renamed(value: Any, names: Mapping[str, str]) -> Any:
+    """Return what is seen with other names of the machine."""
     if isinstance(value, Word):
         return Word(re.sub(r"\w+", lambda word: names.get(word[0], word[0]), value))
     if isinstance(value, dict):
-        return {_renamed(key, names): _renamed(each, names) for key, each in value.items()}
+        return {renamed(key, names): renamed(each, names) for key, each in value.items()}
     if isinstance(value, list):
-        return [_renamed(each, names) for each in value]
+        return [renamed(each, names) for each in value]
+    if isinstance(value, set):
+        return {renamed(each, names) for each in value}
+    if isinstance(value, tuple) and isinstance(value[0], Word):
+        return (renamed(value[0], names), *value[1:])
     return value
 
 
 class Reader:
     """Opens registries of one version of a machine, and looks at them."""
 
-    def __init__(self, found: Generated) -> None:
+    def __init__(self, found: Generated, ids: int = IDS) -> None:
         self.program, self.package = found.program, found.package
         machine = self.program.machine
-        self.values = Values(self.program, found.package, IDS)
+        self.values = Values(self.program, found.package, ids)
         self._names = public_names(machine)
         self._settings = {str(name): each.default for name, each in machine.settings.items()}
         entity = str(machine.entity)
-        pattern = re.compile(rf"(?:{entity}|transition)\.\w+")
+        pattern = re.compile(rf"(?:{entity}|transition)\.\w+|sequence")
         views = self.program.views
         self._snapshot = {
             info.name: Word(text) for info, tree in views.snapshot
@@ -141,16 +151,42 @@ class Reader:
             consumers = getattr(self.package, str(machine.cursors.consumer))
             found.cursors.update({Word(each.value): get(each) for each in consumers})
         if machine.effects:
-            for message in registry._pending_effects():
-                said = {Word(name): named(each) for name, each in message.arguments.items()}
-                record = self._shown(message.snapshot, self._snapshot) or {}
-                does = {"effect": Word(message.effect.value), "action": Word(message.action.value)}
-                found.messages.append({**does, "arguments": said, "record": record})
+            found.messages.extend(self._messages(registry))
+        if self.program.timers:
+            found.timers.update(self._timers(registry))
+        for key in self.program.unique:
+            found.keys[Word(key.name)] = self._holders(registry, key)
         archive = machine.retention and machine.retention.archive
         if archive:
             for each in getattr(registry, str(archive.since))():
                 shown = self._shown(each.snapshot, self._snapshot)
                 found.archive[each.sequence] = shown or {}
+        return found
+
+    def _messages(self, registry: Any) -> Iterator[dict[Any, Any]]:
+        pending = [(each, "") for each in registry._pending_effects()]
+        dead = [(each.message, each.error) for each in registry._dead_letters()]
+        for message, error in (*pending, *dead):
+            said = {Word(name): named(each) for name, each in message.arguments.items()}
+            yield {
+                "number": message.number, "attempt": message.attempt, "error": error,
+                "effect": Word(message.effect.value), "action": Word(message.action.value),
+                "arguments": said, "record": self._shown(message.snapshot, self._snapshot) or {},
+            }  # fmt: skip
+
+    def _timers(self, registry: Any) -> Iterator[tuple[str, list[tuple[Word, int]]]]:
+        for id, planned in registry._engine.effects.alarm._plan._by_id.items():
+            actions = [self.program.timers[each.place].action for each in planned]
+            dues = [each.due_ms for each in planned]
+            yield named(id), sorted(zip(map(Word, actions), dues, strict=True))
+
+    def _holders(self, registry: Any, key: UniqueKey) -> dict[str, Any]:
+        found = {}
+        for id, record in registry._authority.records.items():
+            values = [getattr(record, attribute(name)) for name in key.fields]
+            if None not in values and not (key.of_live and record.status.terminal):
+                held = getattr(registry, key.name)(*values)
+                found[named(id)] = self._shown(held, self._snapshot)
         return found
 
     def _shown(self, view: Any, fields: dict[str, Word]) -> dict[str, Any] | None:

@@ -1,0 +1,340 @@
+"""Whatever part of a machine a version gains or loses: what is stored stays, or it is refused."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from opslifecycle import ManualClock, MemoryStore, SqliteStore, StoreVersionError
+from opslifecycle import Reader as StoreReader
+from opslifecycle.stores.base import Store
+
+from tests.support.random_machines import jobs
+from tests.support.random_machines.comparing import Comparison
+from tests.support.random_machines.compiling import Generated, Refused, compiled
+from tests.support.random_machines.editing import Edit
+from tests.support.random_machines.jobs import Part, job
+from tests.support.random_machines.seeing import Reader, Seen
+from tests.support.random_machines.walking import clocks_of
+from tests.support.scale import WHOLE
+
+IDS = 9
+POSITIONS = ["last_sequence", "watermark", "dropped_through"]
+FEED = {"removes": {"fields": ["sequence"], "registry": POSITIONS}}
+#: Each part, and the migration of a version that loses it.
+PARTS: dict[Part, dict[str, Any]] = {
+    jobs.feed: FEED, jobs.feed_of_transitions: FEED, jobs.cursors: FEED, jobs.retention: FEED,
+    jobs.archive: FEED, jobs.history: {"removes": {"fields": ["history"]}},
+    jobs.timers: {"removes": {"fields": ["status_since_ms"]}},
+    jobs.effects: {"removes": {"effects": ["tell"]}},
+    jobs.numbers: {"removes": {"fields": ["sequence"], "registry": ["ended"]}},
+    jobs.field: {"removes": {"fields": ["note"]}},
+    jobs.registry_field: {"removes": {"registry": ["seen"]}},
+    jobs.unique: {}, jobs.barrier: {}, jobs.watch: {}, jobs.deferral: {}, jobs.discard: {},
+    jobs.listing: {},
+    jobs.several: {"removes": {
+        "fields": ["sequence", "history", "status_since_ms", "note"],
+        "registry": [*POSITIONS, "seen"],
+    }},
+}  # fmt: skip
+#: Those that no stored data may have, or that it must have.
+REFUSED: dict[Part, str] = {
+    jobs.outcome: r"fields.terminal_outcome was the status and is Outcome \| None",
+    jobs.unique: "stored records may have equal values of place, which become unique",
+}
+#: Those whose names the compiler chooses, so that a later version has the same ones again.
+AGAIN: dict[Part, dict[str, Any]] = {
+    jobs.cursors: FEED, jobs.archive: FEED, jobs.feed_of_transitions: FEED, jobs.all_placed: {
+        "removes": {"fields": ["sequence", "history", "status_since_ms"], "registry": POSITIONS},
+    },
+}  # fmt: skip
+#: By day, all parts are examined together; at night each alone as well.
+BY_DAY = [jobs.several, jobs.all_placed]
+Work = Callable[[Any, list[Any]], object]
+
+
+def each_status(registry: Any, ids: list[Any]) -> None:
+    """Leave a record in each status, two that have ended alike, and what commands leave."""
+    for number, id in enumerate(ids[:IDS]):
+        registry.add(id, f"place {number}")
+    for id in ids[1:6]:
+        registry.begin(id)
+    registry.retry(ids[1])
+    registry.finish(ids[2])
+    registry.finish(ids[3])
+    registry.lose(ids[6])
+
+
+def go_on(registry: Any, ids: list[Any]) -> None:
+    """Move records on that an older version has stored."""
+    registry.begin(ids[0])
+    registry.retry(ids[1])
+    registry.finish(ids[1])
+    registry.lose(ids[4])
+    registry.lose(ids[7])
+
+
+@contextmanager
+def versions(*trees: Any) -> Iterator[list[Generated]]:
+    """Compile versions, each with the lock of the one before."""
+    with ExitStack() as stack:
+        stack.enter_context(clocks_of(ManualClock(0)))
+        found: list[Generated] = []
+        for tree in trees:
+            made = stack.enter_context(compiled(tree, found[-1] if found else None))
+            assert isinstance(made, Generated), [str(each) for each in made.findings]
+            found.append(made)
+        yield found
+
+
+class Kept:
+    """A store that one version after another opens."""
+
+    def __init__(self, file: Path | None) -> None:
+        self._file, self._memory, self._clock = file, MemoryStore(), ManualClock(0)
+
+    def _store(self) -> Store:
+        return self._memory if self._file is None else SqliteStore(self._file, durability="process")
+
+    def opened(self, version: Generated, work: Work = lambda registry, ids: None) -> Seen:
+        """Open it, do some work, and return what is seen then, and once it is opened again."""
+        reader = Reader(version, IDS)
+        registry = reader.opened(self._store(), self._clock)
+        try:
+            work(registry, reader.values.ids)
+            seen = reader.seen(registry)
+        finally:
+            registry._close()
+        registry = reader.opened(self._store(), self._clock)
+        again = reader.seen(registry)
+        registry._close()
+        assert again == seen
+        return seen
+
+
+@pytest.fixture(params=["memory", "file"] if WHOLE else ["file"])
+def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Kept:
+    return Kept(None if request.param == "memory" else tmp_path / "jobs.db")
+
+
+def compare(old: Generated, new: Generated, before: Seen, now: Seen) -> None:
+    Comparison(Reader(old, IDS), Reader(new, IDS), before, now, Edit()).run()
+
+
+def by_day(parts: list[Part]) -> pytest.MarkDecorator:
+    """Parametrize a test by parts."""
+    chosen = [each for each in parts if WHOLE or each in BY_DAY]
+    return pytest.mark.parametrize("part", chosen, ids=lambda part: part.__name__)
+
+
+def changed(old: Any, new: Any) -> list[str]:
+    """Why the next version of a machine is refused."""
+    with compiled(old) as before:
+        assert isinstance(before, Generated)
+        with compiled(new, before) as found:
+            assert isinstance(found, Refused)
+            return [each.message for each in found.findings]
+
+
+@by_day([part for part in PARTS if part not in REFUSED])
+def test_a_version_gains_a_part(part: Part, kept: Kept) -> None:
+    with versions(job(), job(part)) as (old, new):
+        before = kept.opened(old, each_status)
+        now = kept.opened(new)
+        compare(old, new, before, now)
+        assert now.entries == []
+        assert len(now.cursors) == (2 if new.program.cursors is not None else 0)
+        assert not any(now.cursors.values())
+        after = kept.opened(new, go_on)
+        if new.program.machine.feed is not None:
+            watermark = after.fields["watermark"][1]
+            assert watermark == after.fields["last_sequence"][1] > 0
+
+
+@by_day([*PARTS])
+def test_a_version_loses_a_part(part: Part, kept: Kept) -> None:
+    def work(registry: Any, ids: list[Any]) -> None:
+        if part is jobs.effects:
+            # A message that is pending would have to be sent: see below.
+            registry.add(ids[0], "place 0")
+        else:
+            each_status(registry, ids)
+
+    migrations = {2: PARTS[part]}
+    with versions(job(part), job(version=2, migrations=migrations)) as (old, new):
+        before = kept.opened(old, work)
+        compare(old, new, before, kept.opened(new))
+        if part is not jobs.effects:
+            kept.opened(new, go_on)
+
+
+@by_day([*AGAIN])
+def test_a_version_has_a_part_again(part: Part, tmp_path: Path) -> None:
+    migrations = {2: AGAIN[part]}
+    first, second = job(part), job(version=2, migrations=migrations)
+    third = job(part, version=3, migrations=migrations)
+    with versions(first, second, third) as (one, two, three):
+        for direct in (False, True):
+            kept = Kept(tmp_path / f"{direct}.db")
+            before = kept.opened(one, each_status)
+            if not direct:
+                kept.opened(two)
+            now = kept.opened(three)
+            assert now.entries == []
+            assert not any(now.histories.values())
+            assert now.records == before.records
+            after = kept.opened(three, go_on)
+            numbers = [each["sequence"][1] for each in after.entries]
+            last = max([0, *(each["sequence"][1] for each in before.entries)])
+            assert all(number > last for number in numbers)
+            assert before.archive.items() <= after.archive.items()
+
+
+@pytest.mark.parametrize("part", REFUSED, ids=lambda part: part.__name__)
+def test_a_part_is_refused(part: Part) -> None:
+    (found,) = changed(job(), job(part))
+    assert re.search(REFUSED[part], found)
+
+
+def test_an_end_loses_its_outcome() -> None:
+    lost = job(version=2, migrations={2: {}})
+    found = changed(job(jobs.outcome), lost)
+    assert "fields.terminal_outcome was Outcome | None and is the status" in found
+
+
+def test_no_migration_adds_an_outcome() -> None:
+    added = {"adds": {"fields": {"terminal_outcome": "open"}}}
+    assert changed(job(), job(version=2, migrations={2: added})) == [
+        "records that have not ended have no outcome, so that none can be added"
+    ]
+
+
+def test_a_live_status_becomes_an_end() -> None:
+    def ended(tree: Any) -> None:
+        tree["statuses"]["members"]["busy"]["terminal"] = True
+        for action in ("finish", "retry"):
+            del tree["actions"][action]
+        tree["actions"]["lose"]["from"] = ["open"]
+        tree["actions"]["give_up"] = {
+            "summary": "Finish at once.", "methods": ["give_up"], "from": ["open"], "to": "done"
+        }  # fmt: skip
+
+    found = changed(job(), job(ended, version=2, migrations={2: {}}))
+    assert found == ["the status busy is an end now, and records in it have not ended"]
+
+
+def test_what_was_announced_becomes_an_end(kept: Kept) -> None:
+    def ended(tree: Any) -> None:
+        tree["statuses"]["members"]["busy"]["terminal"] = True
+        for action in ("finish", "retry"):
+            del tree["actions"][action]
+        tree["actions"]["lose"]["from"] = ["open"]
+        tree["actions"]["give_up"] = {
+            "summary": "Finish at once.", "methods": ["give_up"], "from": ["open"], "to": "done"
+        }  # fmt: skip
+
+    with versions(job(jobs.milestone), job(ended, version=2, migrations={2: {}})) as (old, new):
+        compare(old, new, kept.opened(old, each_status), kept.opened(new))
+
+
+def test_a_feed_begins_behind_the_numbers_that_a_machine_has_given(kept: Kept) -> None:
+    lost = {"removes": {"registry": ["ended"]}}
+    fed = job(jobs.feed, version=2, migrations={2: lost})
+    with versions(job(jobs.numbers), fed) as (old, new):
+        kept.opened(old, each_status)
+        seen = kept.opened(new)
+        assert [seen.fields[each] for each in POSITIONS] == [("int", 3)] * 3
+        after = kept.opened(new, go_on)
+        assert [each["sequence"] for each in after.entries] == [("int", n) for n in (4, 5, 6)]
+
+
+def test_a_feed_of_transitions_becomes_one_of_ends(kept: Kept) -> None:
+    """A live record is in the feed then, and keeps neither the number nor the entry."""
+
+    def sequences(tree: Any) -> None:
+        tree["snapshot"]["fields"]["sequence"] = "job.sequence"
+        tree["settings"]["kept"]["default"] = 30
+
+    old, new = job(jobs.feed_of_transitions, jobs.history), job(jobs.retention, jobs.history)
+    for tree in (old, new):
+        sequences(tree)
+    new |= {"version": 2, "migrations": {2: {"reason": "Ends are enough."}}}
+    new["settings"]["kept"]["default"] = 3
+    with versions(old, new) as (before, after):
+        first = kept.opened(before, each_status)
+        now = kept.opened(after)
+        assert now.entries == first.entries[-3:]
+        found = [each for each in now.records.values() if each is not None]
+        live = [each for each in found if each["job.status"] in ("open", "busy")]
+        assert len(live) == 6
+        assert {each["job.sequence"] for each in live} == {("NoneType", None)}
+        done = kept.opened(after, go_on)
+        assert sum(each is not None for each in done.records.values()) == 6
+
+
+def test_messages_of_a_lost_effect_are_refused(kept: Kept) -> None:
+    lost = job(version=2, migrations={2: PARTS[jobs.effects]})
+    with versions(job(jobs.effects), lost) as (old, new):
+        kept.opened(old, each_status)
+        with pytest.raises(StoreVersionError, match="still had 'tell'"):
+            kept.opened(new)
+        assert len(kept.opened(old).messages) == 5
+
+
+def test_cursors_are_renamed_that_an_older_version_lacks(kept: Kept) -> None:
+    def renamed(tree: Any) -> None:
+        members = tree["enums"]["Consumer"]["members"]
+        tree["enums"]["Consumer"]["members"] = {"main": members["first"]}
+
+    step = {"renames": {"Consumer": {"first": "main"}}, "removes": {"Consumer": ["second"]}}
+    third = job(jobs.cursors, renamed, version=3, migrations={3: step})
+    with versions(job(), job(jobs.cursors, version=2), third) as (one, _, three):
+        kept.opened(one, each_status)
+        assert kept.opened(three).cursors == {"main": 0}
+
+
+def test_cursors_are_renamed(kept: Kept) -> None:
+    def renamed(tree: Any) -> None:
+        members = tree["enums"]["Consumer"]["members"]
+        tree["enums"]["Consumer"]["members"] = {"main": members["first"]}
+
+    step = {"renames": {"Consumer": {"first": "main"}}, "removes": {"Consumer": ["second"]}}
+    second = job(jobs.cursors, renamed, version=2, migrations={2: step})
+    with versions(job(jobs.cursors), second) as (one, two):
+
+        def read(registry: Any, ids: list[Any]) -> None:
+            each_status(registry, ids)
+            registry.mark_read(one.package.Consumer.FIRST, 2)
+
+        kept.opened(one, read)
+        assert kept.opened(two).cursors == {"main": 2}
+
+
+def test_a_reader_follows_a_store_whose_owner_gains_a_feed(tmp_path: Path) -> None:
+    with versions(job(), job(jobs.feed)) as (old, new):
+        store = SqliteStore(tmp_path / "jobs.db", durability="process")
+        before, after = Reader(old, IDS), Reader(new, IDS)
+        ids, clock = after.values.ids, ManualClock(0)
+        owner = before.opened(store, clock)
+        each_status(owner, before.values.ids)
+        registry_class = type(after.opened(MemoryStore(), clock))
+        looking = SqliteStore(tmp_path / "jobs.db")
+        with StoreReader(registry_class, looking, poll_seconds=1000) as reader:
+            registry: Any = reader.records
+            assert registry.ends().list_since(0).entries == ()
+            go_on(owner, before.values.ids)
+            owner._close()
+            reader.refresh()
+            assert registry.ends().list_since(0).entries == ()
+            owner = after.opened(store, clock)
+            owner.lose(ids[8])
+            epoch = owner.ends().epoch_id
+            owner._close()
+            reader.refresh()
+            (entry,) = registry.ends().list_since(0).entries
+            assert (entry.seq, entry.job_id) == (1, ids[8])
+            assert registry.ends().epoch_id == epoch
