@@ -109,6 +109,11 @@ class TestComposite:
             kettle(*edits)
         assert rule in {finding.rule for finding in found.value.findings}
 
+    def test_what_follows_from_a_group_without_an_initial_status_is_not_reported(self) -> None:
+        with pytest.raises(InvalidMachineError) as found:
+            kettle(("[cold, warm], to: heating}", "[cold, warm], to: terminal}"))
+        assert [finding.rule for finding in found.value.findings] == ["wrong-shape"]
+
     def test_groups_lie_in_one_another_up_to_a_limit(self) -> None:
         def deep(levels: int) -> tuple[str, str]:
             found, inner = HOT, "hot"

@@ -173,6 +173,12 @@ def test_a_mistake_is_reported_by_its_rule(edit: Edit, rule: str) -> None:
     assert rule in {each.rule for each in caught.value.findings}
 
 
+def test_a_misnamed_parameter_is_reported_once() -> None:
+    with pytest.raises(InvalidMachineError) as caught:
+        compiled((COIN, "{worth: {lest: 2, paid: paid}}"))
+    assert [each.rule for each in caught.value.findings] == ["unknown-name"]
+
+
 def test_what_is_generated_is_clean(tmp_path: Path) -> None:
     machine = tmp_path / "turnstile.yaml"
     machine.write_text(text(), encoding="utf-8")

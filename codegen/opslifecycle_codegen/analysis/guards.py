@@ -122,15 +122,15 @@ class Guards:
     ) -> dict[str, Expression]:
         """Return what a command gives for the parameters of a guard."""
         arguments = name.arguments if isinstance(name, GuardUse) else {}
-        for param in arguments:
-            if param not in guard.params:
-                message = f"{name} has no parameter {str(param)!r}"
-                hint = nearest(param, guard.params)
-                diagnostics.add(param.mark, "unknown-name", message, hint)
+        misnamed = [param for param in arguments if param not in guard.params]
+        for param in misnamed:
+            message = f"{name} has no parameter {str(param)!r}"
+            diagnostics.add(param.mark, "unknown-name", message, nearest(param, guard.params))
         found: dict[str, Expression] = {}
         for param, declared in guard.params.items():
             type, expr = self._resolver.type_of(declared), arguments.get(param)
-            if expr is None:
+            # A parameter that is misnamed is reported once, by its wrong name.
+            if expr is None and not misnamed:
                 message = f"nothing is given for {param} of {name}"
                 hint = f"write `{name}: {{{param}: …}}`"
                 diagnostics.add(name.mark, "missing-key", message, hint)

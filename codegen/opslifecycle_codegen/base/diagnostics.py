@@ -57,10 +57,11 @@ class InvalidMachineError(Exception):
 _OF_ONE_CAUSE = frozenset(rule for rule in RULES if rule.startswith("unknown-")) | {"yaml-guess"}
 
 
-#: What a word that is none of the machine's makes of others: what was meant by it seems unused.
+#: What a word that is none of the machine's, or that cannot stand in its place, makes of others:
+#: what was meant by it seems unused.
 _CONSEQUENCES = {
-    "unreachable-status": {"unknown-status", "unknown-key"},
-    "endless-status": {"unknown-status", "unknown-key"},
+    "unreachable-status": {"unknown-status", "unknown-key", "wrong-shape", "terminal-start"},
+    "endless-status": {"unknown-status", "unknown-key", "wrong-shape"},
     "empty-set": {"unknown-status"},
     "dead-action": {"unknown-action", "unknown-key"},
     "unused-guard": {"unknown-guard", "unknown-key"},
