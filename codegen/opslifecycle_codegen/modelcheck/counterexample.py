@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from opslifecycle_codegen.analysis.scenario_rules import (
@@ -10,17 +11,26 @@ from opslifecycle_codegen.analysis.scenario_rules import (
     DROP_BARRIER,
     DROP_WATCH,
 )
+from opslifecycle_codegen.ir.expr import Literal
+from opslifecycle_codegen.ir.moments import datetime_arguments, timedelta_arguments
+from opslifecycle_codegen.ir.notation import notation
 from opslifecycle_codegen.ir.parameters import in_call_order
-from opslifecycle_codegen.ir.program import TIMER_PREFIX, Program
+from opslifecycle_codegen.ir.program import TIMER_PREFIX, Command, Program, named_timers
 from opslifecycle_codegen.ir.public_names import public_names
 from opslifecycle_codegen.ir.several import DICT, SET, element_of
-from opslifecycle_codegen.ir.types import INT, Type, decimal_notation
+from opslifecycle_codegen.ir.types import DATETIME, INT, TIMEDELTA, Type, decimal_notation
 from opslifecycle_codegen.modelcheck.search import Violation
 from opslifecycle_codegen.modelcheck.state import Call, Several, State, Value
 from opslifecycle_codegen.modelcheck.values import OPAQUE, shortened, spelled
 
 #: How often a character is repeated before the number is shorter.
 _REPEATED_MIN = 40
+#: What a test may name that is of no package of a machine, by its module.
+_IMPORTED = {
+    "datetime": ("UTC", "datetime", "timedelta"),
+    "decimal": ("Decimal",),
+    "opslifecycle": ("FrozenDict", "MemoryStore"),
+}
 _NO_METHODS = {
     CRASH: "the process ends, and the next one recovers",
     CRASH_DISCARDING: "the process ends, and the next one discards what was interrupted",
@@ -36,7 +46,7 @@ def counterexample(violation: Violation) -> str:
     lines = [f"{scenario.name}: {violation.property} does not hold after {count} calls"]
     state = scenario.interpreter.initial()
     for number, call in enumerate(violation.calls, 1):
-        lines.append(f"  {number}. {call_text(call)}")
+        lines.append(f"  {number}. {call_text(scenario.interpreter.program, call)}")
         after = scenario.answer(state, call).state
         assert after is not None
         lines += [
@@ -46,31 +56,60 @@ def counterexample(violation: Violation) -> str:
     return "\n".join(lines)
 
 
-def call_text(call: Call) -> str:
+def call_text(program: Program, call: Call) -> str:
     """Return the shortest text of one call."""
     given = [call.id] if call.id is not None else []
+    types = _parameters(program, call.method)
     for name, value in call.arguments:
-        if isinstance(value, Several):
-            given.append(f"{name}: {shortened(spelled(value))}")
-        elif isinstance(value, tuple) and name != "ids":
-            inside = ", ".join(spelled(each) for each in value if each not in (None, OPAQUE))
-            given.append(f"{name}: {inside}")
-        elif name == "ids":
+        if isinstance(value, tuple) and name == "ids":
             given.append(f"[{', '.join(value)}]")
+        elif isinstance(value, tuple) and not isinstance(value, Several):
+            inside = ", ".join(_parts(program, types[name].required, value))
+            given.append(f"{name}: {inside}")
         elif value != OPAQUE:
-            given.append(f"{name}: {shortened(spelled(value))}")
+            text = worded(program, types[name], value) if name in types else spelled(value)
+            given.append(f"{name}: {shortened(text)}")
     text = f"{call.method}({', '.join(given)})"
     if call.time is not None:
         text += f" at time {call.time}"
     return f"{text}: {_NO_METHODS[call.method]}" if call.method in _NO_METHODS else text
 
 
+def worded(program: Program, type: Type, value: Value) -> str:
+    """Return a value of a type as the machine file spells it; of a value with parts, the first."""
+    inner = type.required
+    if value is None:
+        return "none"
+    if inner.kind == "decimal":
+        return decimal_notation(value, inner.places)
+    if inner in (DATETIME, TIMEDELTA):
+        return notation(Literal(inner, value))
+    if inner.kind == DICT:
+        items = (f"{key}: {worded(program, element_of(inner), each)}" for key, each in value)
+        return f"{{{', '.join(items)}}}"
+    if inner.several:
+        return f"[{', '.join(worded(program, element_of(inner), each) for each in value)}]"
+    return spelled(value)
+
+
+def _parts(program: Program, type: Type, value: tuple[Value, ...]) -> Iterator[str]:
+    """Yield what the parts of a value are, as far as they say something."""
+    name = type.name if type.kind == "record" else value[0]
+    fields = value if type.kind == "record" else value[1:]
+    if type.kind != "record":
+        yield str(name)
+    infos = program.symbols.records[name].fields.values()
+    for info, each in zip(infos, fields, strict=True):
+        if each not in (None, OPAQUE):
+            yield worded(program, info.type, each)
+
+
 def _changes(program: Program, before: State, after: State) -> Iterator[str]:
     """Yield the differences between two states."""
     fields = program.symbols.registry_fields
-    for name, old, new in zip(fields, before.registry, after.registry, strict=True):
+    for (name, type), old, new in zip(fields.items(), before.registry, after.registry, strict=True):
         if old != new:
-            yield f"{name}: {old} → {new}"
+            yield f"{name}: {worded(program, type, old)} → {worded(program, type, new)}"
     for old, new in zip(before.records, after.records, strict=True):
         if old is None or new is None:
             if old is not new:
@@ -78,9 +117,11 @@ def _changes(program: Program, before: State, after: State) -> Iterator[str]:
                 assert known is not None
                 yield f"{known[0]}: {'is gone' if new is None else f'is there, {new[1]}'}"
             continue
-        for name, was, now in zip(program.symbols.entity_fields, old, new, strict=True):
+        types = program.symbols.entity_fields.items()
+        for (name, type), was, now in zip(types, old, new, strict=True):
             if was != now:
-                yield f"{old[0]}.{name}: {shortened(spelled(was))} → {shortened(spelled(now))}"
+                first, then = (shortened(worded(program, type, each)) for each in (was, now))
+                yield f"{old[0]}.{name}: {first} → {then}"
     for name in ("rows", "cursors", "barriers", "watched", "time"):
         if getattr(before, name) != getattr(after, name):
             yield f"{name}: {getattr(before, name)} → {getattr(after, name)}"
@@ -89,8 +130,8 @@ def _changes(program: Program, before: State, after: State) -> Iterator[str]:
 def source_of_test(violation: Violation, module: str) -> str | None:
     """Return a test of the generated registry that fails while the property is violated.
 
-    None for a property that no single state violates, and for a path on which a wait is dropped or
-    a rule reads the time.
+    None for a property that no single state violates, for a path on which a wait is dropped or a
+    rule reads the time, and for one with a value that only the program can make.
     """
     scenario = violation.scenario
     program, ids = scenario.interpreter.program, scenario.interpreter.ids
@@ -106,30 +147,30 @@ def source_of_test(violation: Violation, module: str) -> str | None:
     given = ", ".join(f"{name}={value}" for name, value in settings.items())
     store = "store=MemoryStore()" if CRASH in methods else ""
     making = f"{names.registry}({', '.join(each for each in (given, store) if each)})"
-    lines = [f"from {module} import *", ""]
-    types = (
-        *program.create.params.values(),
-        *(t for a in program.actions for t in a.params.values()),
-    )
-    has_dict = any(each.required.kind == DICT for each in types)
-    if any(element_of(each).kind == "decimal" for each in types):
-        lines.insert(0, "from decimal import Decimal")
-    used = [name for name, is_used in (("FrozenDict", has_dict), ("MemoryStore", store)) if is_used]
-    if used:
-        lines.insert(0, f"from opslifecycle import {', '.join(used)}")
     if store:
         making = making.replace("MemoryStore()", "store")
-    lines += ["", f"def test_{violation.property}() -> None:"]
+    lines = ["", f"def test_{violation.property}() -> None:"]
     lines += [f"    {id} = {names.id}.new()" for id in ids]
     lines += ["    store = MemoryStore()"] if store else []
     lines += ["    waits = []", f"    registry = {making}"]
     for call in violation.calls:
         if call.method == CRASH:
             lines += ["    registry.close()", f"    registry = {making}"]
-        else:
+            continue
+        try:
             lines.append(f"    {_python_call(program, call)}")
+        except _UnspellableError:
+            return None
     lines.append("    assert registry.broken_invariants() == []")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*_imports("\n".join(lines)), f"from {module} import *", "", *lines]) + "\n"
+
+
+def _imports(body: str) -> Iterator[str]:
+    """Yield the imports of what a test names besides the package."""
+    for module, names in _IMPORTED.items():
+        used = [name for name in names if re.search(rf"\b{name}\b", body)]
+        if used:
+            yield f"from {module} import {', '.join(used)}"
 
 
 def _python_call(program: Program, call: Call) -> str:
@@ -140,12 +181,7 @@ def _python_call(program: Program, call: Call) -> str:
         (key,) = machine.barrier.key.values()
         asked = ", ".join(dict(call.arguments)["ids"])
         return f"waits.append(registry.{call.method}({key}.new(), [{asked}]))"
-    params: dict[str, Type] = dict(program.create.params)
-    asked_for = _asked(program, call.method)
-    for command in (*program.actions, *(each.command for each in program.bulk)):
-        params |= command.params
-    enum = Type("enum", program.symbols.cursor_enum)
-    params |= {"consumer": enum, "cursor": INT}
+    params, asked_for = _parameters(program, call.method), _asked(program, call.method)
     given = [call.id] if call.id is not None else []
     wanted = next((w for m, w in program.machine.create.methods.items() if m == call.method), None)
     values = {name: each for name, each in call.arguments if wanted is None or name in wanted}
@@ -155,26 +191,40 @@ def _python_call(program: Program, call: Call) -> str:
     return f"registry.{call.method}({', '.join(given)})"
 
 
-def _asked(program: Program, method: str) -> frozenset[str]:
-    """Return what a call of a method passes by name only."""
+def _command(program: Program, method: str) -> Command | None:
+    """Return the command that a method, or the timer of a call, asks for."""
     actions = program.machine.actions.items()
     names = {str(m): str(name) for name, each in actions for m in each.methods}
     names |= {each.name: each.first.name for each in program.choices}
-    names |= {each.command.name: each.action for each in program.bulk}
-    action = names.get(method, "")
+    names |= {each.command.name: each.action for each in program.bulk if each.action}
+    names |= {name: each[0].action for name, each in named_timers(program.timers).items()}
     if method in map(str, program.machine.create.methods):
-        return program.create.keywords
-    found = (each.keywords for each in program.actions if each.name == action)
-    return next(found, frozenset())
+        return program.create
+    return next((each for each in program.actions if each.name == names.get(method)), None)
+
+
+def _parameters(program: Program, method: str) -> dict[str, Type]:
+    """Return the parameters of a call, each with its type."""
+    command = _command(program, method)
+    enum = Type("enum", program.symbols.cursor_enum)
+    return {"consumer": enum, "cursor": INT} if command is None else dict(command.params)
+
+
+def _asked(program: Program, method: str) -> frozenset[str]:
+    """Return what a call of a method passes by name only."""
+    command = _command(program, method)
+    return command.keywords if command is not None else frozenset()
+
+
+class _UnspellableError(Exception):
+    """A value that no text of Python makes: of a class of the program, or of a pattern."""
 
 
 def python_of(program: Program, type: Type, value: Value) -> str:
     """Return the Python expression of a value."""
     inner, symbols = type.required, program.symbols
-    if inner.kind == "bytes" and value is not None:
-        return _repeated(value, "b")
-    if inner.kind == "decimal" and value is not None:
-        return f'Decimal("{decimal_notation(value, inner.places)}")'
+    if value is not None and (scalar := _scalar_of(inner, value)) is not None:
+        return scalar
     if value is None or isinstance(value, bool | int | float):
         return repr(value)
     if inner == symbols.entity_fields["id"] and value != OPAQUE:
@@ -205,7 +255,34 @@ def python_of(program: Program, type: Type, value: Value) -> str:
             for info, each in zip(infos, fields, strict=True)
         ]
         return f"{name}({', '.join(made)})"
-    return _repeated(value) if inner.kind == "str" else repr(value)
+    return repr(value)
+
+
+def _scalar_of(type: Type, value: Value) -> str | None:
+    """Return the Python expression of a value whose kind has a notation of its own, or None."""
+    match type.kind:
+        case "bytes":
+            return _repeated(value, "b")
+        case "decimal":
+            return f'Decimal("{decimal_notation(value, type.places)}")'
+        case DATETIME.kind:
+            return f"datetime({', '.join(datetime_arguments(value))}, tzinfo=UTC)"
+        case TIMEDELTA.kind:
+            return f"timedelta({', '.join(timedelta_arguments(value))})"
+        case "str":
+            return _text_of(type, value)
+        case "foreign":
+            raise _UnspellableError
+    return None
+
+
+def _text_of(type: Type, value: str) -> str:
+    """Return a text; for one that stands for any other, an example of a type with a pattern."""
+    if type.limits is None or type.limits.accepts(value):
+        return _repeated(value)
+    if value != OPAQUE or not type.limits.accepts(type.limits.example):
+        raise _UnspellableError
+    return _repeated(type.limits.example)
 
 
 def _repeated(text: str, prefix: str = "") -> str:

@@ -75,6 +75,8 @@ class Evaluator:
         self.names_looked_at: set[str] = set()
         #: Names and fields whose texts or ids are compared with others.
         self.compared: set[str | tuple[str, str]] = set()
+        #: Those of them that are compared with more than texts that rules name.
+        self.compared_with_others: set[str | tuple[str, str]] = set()
         #: The texts that rules name in comparisons, by what they compare them with.
         self.literals: dict[str | tuple[str, str], set[str]] = {}
         #: Texts of which rules test parts; and the literals that texts are tested to end with.
@@ -156,6 +158,9 @@ class Evaluator:
             case nodes.Holder(found=found) | nodes.IsLive(found=found):
                 return self._term(found)
             case nodes.Quantified(function=function, element=element, loops=loops):
+                if function == "distinct":
+                    self._look_into(element)
+                    self._noted(element, element)
                 values, counted = self._values(element, loops), FUNCTIONS[function]
                 return Term(lambda names: counted(values(names)))
         return self._test(tree)
@@ -228,7 +233,8 @@ class Evaluator:
             case nodes.Compare():
                 return self._compare(tree)
             case nodes.IsNone(value=value, negated=negated):
-                (of,) = self._noted(value)
+                # That tells no two texts apart.
+                of = self._of(value)
                 return Term(lambda names: (of(names) is None) is not negated)
             case nodes.IsMember(value=value, member=member, negated=negated):
                 of, word = self._of(value), self._of(member)
@@ -256,6 +262,8 @@ class Evaluator:
         for tree, term in zip(trees, terms, strict=True):
             if element_of(tree.type).kind in ("id", "str", "bytes", "name"):
                 self.compared.add(term.source)
+                if sum(not isinstance(each, nodes.Literal) for each in trees) > 1:
+                    self.compared_with_others.add(term.source)
                 self.literals.setdefault(term.source, set()).update(texts)
         return [term.of for term in terms]
 
@@ -271,6 +279,7 @@ class Evaluator:
                 self.looked_at.add(source)
                 self.looked_at_in_records.add(source)
                 self.compared.add(source)
+                self.compared_with_others.add(source)
                 waiting.append(element_of(info.type))
 
     def _keyed(self, key: Expression, many: Expression) -> list[Function]:

@@ -19,7 +19,7 @@ from opslifecycle_codegen.ir.feeds import feeds_transitions
 from opslifecycle_codegen.ir.program import Bulk, Choice, Command, Program
 from opslifecycle_codegen.ir.several import DICT, LIST, element_of
 from opslifecycle_codegen.ir.times import command_reads_now, literals, time_fields
-from opslifecycle_codegen.ir.types import ENTITY
+from opslifecycle_codegen.ir.types import ENTITY, decimal_notation
 from opslifecycle_codegen.modelcheck.interpreter import Interpreter
 from opslifecycle_codegen.modelcheck.properties import Properties
 from opslifecycle_codegen.modelcheck.representatives import (
@@ -63,6 +63,12 @@ class Bound:
     place: int
     least: int | None
     most: int
+    #: The digits behind the point of what is counted in units of the last one.
+    places: int = 0
+
+    def notation(self, number: int) -> str:
+        """Return a number as the machine spells it."""
+        return decimal_notation(number, self.places)
 
     def is_past(self, value: Value) -> bool:
         """Return whether a value is past the bound; None is not."""
@@ -197,7 +203,7 @@ def _bounds(
                 if path in declared.bounds:
                     most *= 10**number.places
                 least = -most if number.range[0] < 0 else None
-                bounds.append(Bound(path, of_record, place, least, most))
+                bounds.append(Bound(path, of_record, place, least, most, number.places))
     return tuple(bounds)
 
 

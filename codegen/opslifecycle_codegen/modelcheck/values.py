@@ -94,8 +94,13 @@ class Values:
     def _texts(self, type: Type, path: str, source: Source) -> list[Value]:
         """Return the values of a text or an id: a first one, and those that rules tell from it."""
         evaluator, limits = self._evaluator, type.required.limits
-        found: list[str] = [OPAQUE, *([OTHER] if source in evaluator.compared else [])]
-        sources = {source, *self.representatives.held_in.get(path, ())}
+        # What a rule compares may be a field that holds the parameter, or a list that is one.
+        held_in = self.representatives.held_in
+        sources = {source, *held_in.get(path, ())}
+        sources |= held_in.get(source, set()) if isinstance(source, str) else set()
+        is_compared = source in evaluator.compared
+        is_compared |= not sources.isdisjoint(evaluator.compared_with_others)
+        found: list[str] = [OPAQUE, *([OTHER] if is_compared else [])]
         named: set[str] = set()
         if type.required.kind == "str":
             for each in sources:

@@ -59,7 +59,7 @@ def searched(
 
 def _size(scenario: Scenario) -> str:
     count = len(scenario.interpreter.ids)
-    bounds = ", ".join(f"{each.name} <= {each.most}" for each in scenario.bounds)
+    bounds = ", ".join(f"{each.name} <= {each.notation(each.most)}" for each in scenario.bounds)
     return f"{count} {'record' if count == 1 else 'records'}{bounds and f', {bounds}'}"
 
 
@@ -76,9 +76,9 @@ def _described(found: Found) -> list[str]:
     for bound in scenario.bounds:
         past = found.beyond.get(bound.name, 0)
         if past:
-            low = f"{bound.least} <= " if bound.least is not None else ""
+            low = f"{bound.notation(bound.least)} <= " if bound.least is not None else ""
             lines.append(
-                f"  bound {low}{bound.name} <= {bound.most}: "
+                f"  bound {low}{bound.name} <= {bound.notation(bound.most)}: "
                 f"{past} states past it were checked, not continued"
             )
     if scenario.declared.exclude:

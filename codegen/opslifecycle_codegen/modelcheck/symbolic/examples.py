@@ -9,7 +9,7 @@ from attrs import frozen
 from opslifecycle_codegen.ir.expr import Literal
 from opslifecycle_codegen.ir.notation import notation
 from opslifecycle_codegen.ir.several import DICT, LIST, SET, element_of
-from opslifecycle_codegen.ir.types import DATETIME, STR, TIMEDELTA, Type
+from opslifecycle_codegen.ir.types import DATETIME, STR, TIMEDELTA, Type, decimal_notation
 from opslifecycle_codegen.modelcheck.symbolic.rules import Fields, Rules
 from opslifecycle_codegen.modelcheck.symbolic.shapes import Maybe, Shape, Sum
 from opslifecycle_codegen.modelcheck.symbolic.solver import Model
@@ -122,7 +122,8 @@ class Example:
         """Yield the fields that say something."""
         for (name, type), value in zip(types.items(), values, strict=True):
             text = self._text(type, value)
-            if text not in _SILENT and name != "id":
+            is_zero = type.required.kind == "decimal" and not text.strip("0.")
+            if text not in _SILENT and not is_zero and name != "id":
                 yield f"{name} {text}"
 
     def _name(self, place: int) -> str:
@@ -162,6 +163,8 @@ class Example:
             return self._name(value)
         if type.kind == "id":
             return f"{type.name} {value}"
+        if type.kind == "decimal":
+            return decimal_notation(value, type.places)
         if type in (DATETIME, TIMEDELTA):
             return notation(Literal(type, value))
         if type.kind in (STR.kind, "name"):
