@@ -547,6 +547,20 @@ def leaving(on_exit: Any, error: type[BaseException] | None = None) -> Operation
     return run(main())
 
 
+def test_a_block_that_nothing_has_used_is_replaced() -> None:
+    async def main() -> None:
+        async with AsyncRegistry() as registry:
+            supervisor = Supervisor(registry)
+            # An interrupt that comes as this returns keeps the statement's block from beginning.
+            await supervisor.__aenter__()
+            async with supervisor as work:
+                assert isinstance(await (await work.start(give, 1)), Completed)
+                with pytest.raises(SupervisorClosedError):
+                    await supervisor.__aenter__()
+
+    run(main())
+
+
 def test_leaving_the_block_waits_or_cancels_as_asked() -> None:
     assert content_of(leaving("wait")) == "whole"
     assert leaving("cancel") == Cancelled("the supervisor's block has ended")

@@ -172,6 +172,17 @@ def leave(on_exit: Any, error: BaseException | None) -> tuple[Any, Any]:
         return operation.result(0), raised
 
 
+def test_a_block_that_nothing_has_used_is_replaced() -> None:
+    with Registry() as registry:
+        supervisor = Supervisor(registry)
+        left = supervisor.__enter__()
+        with supervisor as work:
+            assert not left._thread.is_alive()
+            assert isinstance(work.start(lambda: 1).result(5), Completed)
+            with pytest.raises(SupervisorClosedError):
+                supervisor.__enter__()
+
+
 def test_leaving_the_block() -> None:
     outcome, raised = leave("wait", None)
     assert isinstance(outcome, Completed)

@@ -22,6 +22,7 @@ class Block:
         jobs: The jobs that have not ended.
         registering: The calls of `start` that have not returned.
         recovering: The functions whose calls are stored.
+        is_used: Whether a call was made in the block.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class Block:
         characters_max: int,
         patience_seconds: float,
     ) -> None:
+        self.is_used = False
         self._lifecycle = lifecycle
         self._changed = asyncio.Event()
         self._recorder = Recorder(lifecycle, patience_seconds)

@@ -91,8 +91,7 @@ class Supervisor(Generic[IdT, OutcomeT, ResultsT]):
     # The block ----------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
-        if self._block is not None:
-            raise SupervisorClosedError
+        self._check_unused()
         check_event_loop()
         try:
             self._block = Block(
@@ -130,8 +129,9 @@ class Supervisor(Generic[IdT, OutcomeT, ResultsT]):
             block.raise_if_unrecorded()
 
     def __enter__(self) -> ThreadSupervisor[IdT, OutcomeT, ResultsT]:
-        if self._block is not None:
-            raise SupervisorClosedError
+        self._check_unused()
+        if self._block is not None and self._threads is not None:
+            self._threads.close(None, None, None)
         # Known before it is opened, so that an interrupted opening can be closed.
         threads = self._threads = ThreadSupervisor(self)
         try:
@@ -155,9 +155,19 @@ class Supervisor(Generic[IdT, OutcomeT, ResultsT]):
         if self._block is not None:
             self._block.jobs.cancel_all(reason)
 
+    def _check_unused(self) -> None:
+        """Refuse to begin a block within another one.
+
+        One that nothing has used may have no statement: an interrupt came when `__aenter__` or
+        `__enter__` had done its work, and Python calls no `__aexit__` then. It is replaced.
+        """
+        if self._block is not None and self._block.is_used:
+            raise SupervisorClosedError
+
     def _opened(self) -> Block:
         if self._block is None:
             raise SupervisorClosedError
+        self._block.is_used = True
         return self._block
 
     # Starting -----------------------------------------------------------------------------------
