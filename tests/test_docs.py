@@ -28,6 +28,9 @@ PAGE_NAMES = sorted(
 #: Pages beside these four folders: the first page, and what others link to.
 ELSEWHERE = {"index", "generated", "decisions"}
 
+#: Pages whose commands take the longest.
+AT_NIGHT = {"howto/operations", "howto/rename", "howto/add-a-status", "howto/postgres"}
+
 
 def text_of(page: str) -> str:
     return (DOCS / f"{page}.md").read_text(encoding="utf-8")
@@ -37,7 +40,13 @@ def pages_with_commands() -> list[str]:
     return [page for page in PAGE_NAMES if re.search(r"^```(console|python)", text_of(page), re.M)]
 
 
-@pytest.mark.parametrize("page", pages_with_commands())
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=[pytest.mark.nightly] * (page in AT_NIGHT))
+        for page in pages_with_commands()
+    ],
+)
 def test_what_a_page_shows_is_what_happens(
     page: str, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,7 +28,7 @@ from opslifecycle import OperationTerminalOutcome as Outcome
 from tests.support.builders import ACTIONS, CHILD, SLOT, TOOL, spec
 from tests.support.scale import whole_or
 
-THREADS, LOOPS, OPERATIONS = 8, 4, whole_or(400, 60)
+THREADS, LOOPS, OPERATIONS = 8, 4, whole_or(400, 25)
 ATTEMPTS = [name for name in ACTIONS if name != "terminate"]
 
 

@@ -56,7 +56,7 @@ def query(path: Path, statement: str, *values: object) -> list[tuple[Any, ...]]:
 
 class TestKilled:
     def test_nothing_acknowledged_is_lost(self, tmp_path: Path) -> None:
-        rounds = whole_or(20, 3)
+        rounds = whole_or(20, 2)
         kills, acknowledged = kill_repeatedly(rounds, 7, tmp_path)
         assert kills == rounds
         assert acknowledged > 5 * rounds

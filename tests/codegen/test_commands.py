@@ -19,6 +19,7 @@ from opslifecycle_codegen.source.descriptions import sections
 from opslifecycle_codegen.source.format import format_yaml
 
 from tests.support.codegen.projects import assert_clean, edit, project
+from tests.support.scale import share
 from tests.support.waiting import until
 
 ROOT = Path(__file__).parents[2]
@@ -31,9 +32,7 @@ def run(folder: Path, *arguments: str) -> int:
 
 
 class TestInit:
-    @pytest.mark.parametrize(
-        "name", ["task", pytest.param("x", marks=pytest.mark.nightly), "very_long_order_line_item"]
-    )
+    @pytest.mark.parametrize("name", share(["task", "x", "very_long_order_line_item"], 1))
     def test_what_it_begins_is_clean_and_passes(self, tmp_path: Path, name: str) -> None:
         assert run(tmp_path, "init", name) == 0
         assert run(tmp_path, "check") == 0

@@ -16,7 +16,7 @@ from opslifecycle_codegen.cli.main import main
 from opslifecycle_codegen.cli.project import program_of
 
 from tests.support.codegen.projects import assert_clean, begin, edit, generated, project
-from tests.support.scale import whole_or
+from tests.support.scale import share, whole_or
 from tests.support.warm import python
 
 ROOT = Path(__file__).parents[2]
@@ -174,6 +174,7 @@ class TestCheck:
         assert check(tmp_path) == 2
         assert main(["--project", str(tmp_path), "generate"]) == 2
 
+    @pytest.mark.nightly
     def test_output_does_not_depend_on_the_hash_seed(self, tmp_path: Path) -> None:
         machines = MACHINES[: whole_or(len(MACHINES), 4)]
         outputs = []
@@ -191,6 +192,7 @@ class TestCheck:
 
 
 class TestLock:
+    @pytest.mark.nightly
     def test_a_fourth_kind_is_an_edit_of_the_yaml_alone(
         self, operations: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -214,6 +216,7 @@ class TestLock:
         done = python("-c", script, cwd=operations / "src")
         assert done.stdout.split() == ["detached_job_wait", "wake"]
 
+    @pytest.mark.nightly
     def test_a_kind_that_is_kept_but_not_fed_is_recovered_without_a_row(
         self, operations: Path
     ) -> None:
@@ -238,18 +241,25 @@ class TestLock:
 
     @pytest.mark.parametrize(
         ("old", "new", "expected"),
-        [
-            ("background_tool_op:", "tool_call:", "OperationKind loses background_tool_op"),
-            ("      wake: {summary", "      alert: {summary", "loses wake (removed or renamed)"),
-            ("content: str", "body: str", "OperationResult loses the field content"),
-            ("duration_ms: int", "duration_ms: str", "duration_ms was int and is str"),
-            ("display_name: str", "display_name: str\n      tier: str", "required field tier"),
-            (
-                "reason: str}}\n  OperationSpec",
-                "why: str}}\n  OperationSpec",
-                "loses the field reason",
-            ),
-        ],
+        share(
+            [
+                ("background_tool_op:", "tool_call:", "OperationKind loses background_tool_op"),
+                (
+                    "      wake: {summary",
+                    "      alert: {summary",
+                    "loses wake (removed or renamed)",
+                ),
+                ("content: str", "body: str", "OperationResult loses the field content"),
+                ("duration_ms: int", "duration_ms: str", "duration_ms was int and is str"),
+                ("display_name: str", "display_name: str\n      tier: str", "required field tier"),
+                (
+                    "reason: str}}\n  OperationSpec",
+                    "why: str}}\n  OperationSpec",
+                    "loses the field reason",
+                ),
+            ],
+            2,
+        ),
     )
     def test_what_is_on_disk_cannot_change_unnoticed(
         self,

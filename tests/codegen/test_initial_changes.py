@@ -12,6 +12,7 @@ from opslifecycle_codegen.cli.main import main
 
 from tests.support.codegen.projects import assert_clean, edit, project
 from tests.support.edits import replaced
+from tests.support.scale import share
 from tests.support.warm import python
 
 ROOT = Path(__file__).parents[2]
@@ -100,13 +101,16 @@ COIN = "update: {gate.coins: gate.coins + 1}"
 
 @pytest.mark.parametrize(
     ("side", "first", "update", "shown"),
-    [
-        ("int", "7", "gate.side + 1", "8"),
-        ("int | None", "7", "None", "None"),
-        ("bool", "true", "false", "False"),
-        ("str", "place", "'''west'''", "west"),
-        ("int", "len(place)", "9", "9"),
-    ],
+    share(
+        [
+            ("int", "7", "gate.side + 1", "8"),
+            ("int | None", "7", "None", "None"),
+            ("bool", "true", "false", "False"),
+            ("str", "place", "'''west'''", "west"),
+            ("int", "len(place)", "9", "9"),
+        ],
+        1,
+    ),
 )
 def test_what_an_older_version_has_set_stays_when_nothing_sets_it_any_more(
     tmp_path: Path, side: str, first: str, update: str, shown: str

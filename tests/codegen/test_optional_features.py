@@ -81,6 +81,7 @@ def test_effects_need_no_store(tmp_path: Path) -> None:
     assert printed(folder, script) == ["1 print_label 0", "2 tell_receiver 1"]
 
 
+@pytest.mark.nightly
 def test_what_was_live_stays_so_where_the_machine_says_nothing_else(tmp_path: Path) -> None:
     folder = compiled(
         tmp_path,
@@ -101,6 +102,7 @@ def test_what_was_live_stays_so_where_the_machine_says_nothing_else(tmp_path: Pa
     assert printed(folder, script) == ["accepted", "interrupted"]
 
 
+@pytest.mark.nightly
 def test_records_without_anything_that_stays_as_it_began_are_kept(tmp_path: Path) -> None:
     folder = compiled(
         tmp_path,
@@ -124,6 +126,7 @@ def test_records_without_anything_that_stays_as_it_began_are_kept(tmp_path: Path
     assert printed(folder, script) == ["delivered 1", "lost 0"]
 
 
+@pytest.mark.nightly
 def test_a_machine_may_use_the_word_open(tmp_path: Path) -> None:
     folder = compiled(tmp_path, PARCEL, ("methods: [move]", "methods: [open]"))
     script = (
@@ -141,6 +144,7 @@ def test_a_machine_may_use_the_word_open(tmp_path: Path) -> None:
     assert printed(folder, script) == ["1"]
 
 
+@pytest.mark.nightly
 def test_without_a_feed_a_field_may_be_called_sequence(tmp_path: Path) -> None:
     coins = "  coins: {type: int"
     folder = compiled(
@@ -178,6 +182,7 @@ with GateRegistry(store=store) as gates:
 """
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("deferred", ["", ", deferred: true"])
 def test_a_record_that_is_no_longer_kept_leaves_the_store(tmp_path: Path, deferred: str) -> None:
     """What a store has of it is older than what was acknowledged: it must not come back."""
@@ -202,6 +207,7 @@ print(json.loads(store._state)["closings"])
 """
 
 
+@pytest.mark.nightly
 def test_what_a_command_for_all_sets_is_stored_even_where_it_ends_nothing(tmp_path: Path) -> None:
     folder = compiled(
         tmp_path,
@@ -215,6 +221,7 @@ def test_what_a_command_for_all_sets_is_stored_even_where_it_ends_nothing(tmp_pa
     assert printed(folder, CLOSING) == ["2"]
 
 
+@pytest.mark.nightly
 def test_an_action_that_only_recovery_applies_needs_no_method(tmp_path: Path) -> None:
     folder = compiled(
         tmp_path,

@@ -1,7 +1,6 @@
 """An exception at any bytecode of a public call leaves the registry consistent or closed.
 
-Here it comes before some bytecodes: of every call without a store, and of some calls with one.
-`make nightly` tries all bytecodes of all calls.
+Here it comes before some bytecodes of some calls; `make nightly` tries all bytecodes of all calls.
 """
 
 from __future__ import annotations
@@ -17,30 +16,32 @@ from tests.support.interrupts.examinations import examinations, folder_for_store
 from tests.support.interrupts.planning import Examiner
 from tests.support.scale import whole_or
 
-#: The calls that are interrupted before more bytecodes than the others.
-MAIN = {"register", "start", "progress", "complete", "watch", "snapshot", "wait_all"}
+#: The calls that are interrupted before more bytecodes than the others, and always.
+MAIN = {
+    f"alone {call}"
+    for call in ("register", "start", "progress", "complete", "watch", "snapshot", "wait_all")
+}
 #: Calls that have few bytecodes.
 SHORT = {"alone executor cancel"}
 #: How many bytecodes lie between two interrupts, and one of how many calls is tried.
 STEPS = {"alone": 499, "memory": 997, "file": 2999}
-CALLS_EVERY = {"alone": 1, "memory": whole_or(1, 5), "file": whole_or(1, 8)}
+CALLS_EVERY = {"alone": whole_or(1, 3), "memory": whole_or(1, 15), "file": whole_or(1, 24)}
 
 
 def names() -> Iterator[str]:
-    """Yield the names of the examinations, some of those with a store left out."""
+    """Yield the names of the examinations, some of them left out by day."""
     count = Counter[str]()
     for each in examinations(Path(), Helper()):
         where = each.name.partition(" ")[0]
-        if count[where] % CALLS_EVERY[where] == 0:
+        if each.name in MAIN or count[where] % CALLS_EVERY[where] == 0:
             yield each.name
         count[where] += 1
 
 
 def step_of(name: str) -> int:
-    where, _, what = name.partition(" ")
     if name in SHORT:
         return 7
-    return 47 if where == "alone" and what in MAIN else STEPS[where]
+    return 47 if name in MAIN else STEPS[name.partition(" ")[0]]
 
 
 @pytest.fixture(scope="module")

@@ -37,6 +37,7 @@ from tests.support.interrupts import (
 from tests.support.interrupts.checking import Helper
 from tests.support.interrupts.examinations import examinations
 from tests.support.interrupts.planning import Examiner, InterruptError
+from tests.support.scale import share
 from tests.support.warm import python
 
 ROOT = Path(__file__).parents[2]
@@ -196,8 +197,8 @@ def an_error_raised_with_the_lock_held(patch: pytest.MonkeyPatch) -> None:
 
 #: Mistakes that leave a loop hanging.
 LOOPS: list[tuple[Callable[[pytest.MonkeyPatch], None], str, int]] = [
-    (a_callback_that_is_never_made_up_for, "alone async loop start", 1),
     (a_change_that_is_left_half_way, "alone async loop cancel_queued", 1),
+    (a_callback_that_is_never_made_up_for, "alone async loop start", 1),
     (a_registration_that_is_left, "alone async loop start", 3),
 ]
 #: Each mistake, and an examination that meets it, with how many bytecodes are left out.
@@ -236,14 +237,18 @@ def meet(plant: Callable[[pytest.MonkeyPatch], None], name: str, step: int, fold
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(("plant", "name", "step"), PLANTED, ids=[p.__name__ for p, *_ in PLANTED])
+@pytest.mark.parametrize(
+    ("plant", "name", "step"), share(PLANTED, 4, id=lambda each: each[0].__name__)
+)
 def test_a_planted_mistake_is_met(
     plant: Callable[[pytest.MonkeyPatch], None], name: str, step: int, tmp_path: Path
 ) -> None:
     meet(plant, name, step, tmp_path)
 
 
-@pytest.mark.parametrize("place", range(len(LOOPS)), ids=[p.__name__ for p, *_ in LOOPS])
+@pytest.mark.parametrize(
+    "place", share(range(len(LOOPS)), 1, id=lambda place: LOOPS[place][0].__name__)
+)
 def test_a_planted_mistake_in_a_loop_is_met(place: int, tmp_path: Path) -> None:
     # In a process of its own, because a loop that hangs would take a processor and gigabytes from
     # the tests after it.

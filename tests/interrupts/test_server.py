@@ -44,6 +44,7 @@ def test_a_call_of_a_registry_on_a_server(make: MakeStores, name: str) -> None:
     _examine(partial(trying.calling, _CALLS[name], make, Helper()), whole_or(7, 61))
 
 
+@pytest.mark.nightly
 @pytest.mark.filterwarnings("ignore")
 def test_the_opening_of_a_registry_on_a_server(make: MakeStores) -> None:
     _examine(partial(trying.opening, opened, make), whole_or(23, 499))
@@ -54,6 +55,7 @@ def test_a_commit_on_a_server(make: MakeStores) -> None:
     _examine(partial(trying.commit, make), whole_or(7, 61))
 
 
+@pytest.mark.nightly
 @pytest.mark.filterwarnings("ignore")
 def test_the_opening_of_an_older_version_on_a_server(make: MakeStores) -> None:
     _examine(partial(trying.migration, make), whole_or(23, 499))

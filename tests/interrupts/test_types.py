@@ -39,7 +39,7 @@ class Sources:
 @pytest.mark.parametrize("kind", INTERRUPTS)
 def test_an_interrupt_reaches_the_caller_and_changes_no_decoding(kind: type[BaseException]) -> None:
     """The first decoding of a type finds out how it is decoded, and later ones rely on that."""
-    for at in range(1, 10_000, whole_or(1, 17)):
+    for at in range(1, 10_000, whole_or(1, 67)):
         conversion._converter = None
         injection = Injection(at, kind)
         try:

@@ -16,6 +16,7 @@ OF_THE_SHELL = {
 }
 
 
+@pytest.mark.nightly
 def test_mutants_of_the_shell_are_noticed() -> None:
     tried = list(OF_THE_SHELL.items())[: whole_or(len(OF_THE_SHELL), 1)]
     chosen = [
@@ -30,12 +31,16 @@ def test_mutants_of_the_shell_are_noticed() -> None:
     assert result.killed.total() == len(chosen)
 
 
-def test_every_module_of_the_shell_is_mutated_or_has_nothing_to_mutate() -> None:
+def test_every_module_of_the_shell_is_mutated_or_is_left_out() -> None:
     # Lists of fields or of names, one class without a method, and what kills its own process.
     assert code_mutants.modules() - set(code_mutants.THEN) == {
         "conformance", "runtime.v1", "shell.permissions", "sync.cancellation",
         "protocols.a2a.server", "protocols.mcp.server",
     }  # fmt: skip
+
+
+@pytest.mark.nightly
+def test_mutants_that_change_nothing_are_mutants() -> None:
     known = {each.name for module in code_mutants.THEN for each in code_mutants.mutants(module)}
     assert set(code_mutants.EQUIVALENT) <= known
     assert len(known) - len(code_mutants.EQUIVALENT) > 1_000

@@ -16,6 +16,7 @@ from opslifecycle_codegen.modelcheck.symbolic.induction import induction
 from opslifecycle_codegen.modelcheck.symbolic.logic import outside
 
 from tests.support.proof.machines import ROOT, edited, scenario_of, states_of
+from tests.support.scale import share
 
 MACHINES = [
     ROOT / "machine/ops_lifecycle.yaml",
@@ -25,7 +26,7 @@ MACHINES = [
 ]
 
 
-@pytest.mark.parametrize("path", MACHINES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", share(MACHINES, 3, id=lambda path: path.stem))
 def test_every_property_is_preserved_by_every_call(path: Path) -> None:
     program = program_of(path.read_bytes(), path.name)
     shown = induction(program)
@@ -60,9 +61,10 @@ def failed(edit: tuple[str, str]) -> list[str]:
 @pytest.mark.parametrize(
     ("edit", "told"),
     [
-        (
+        pytest.param(
             ROLLBACK,
             "active_count_is_the_live_ones is not preserved by rollback_unreturned_operation",
+            marks=pytest.mark.nightly,
         ),
         pytest.param(PEERLESS, "peer_ready is never possible", marks=pytest.mark.nightly),
         (GAP, "rows_lie_between_gap_and_watermark is not preserved by fail"),
@@ -147,6 +149,7 @@ def one_by_one(scenario: Scenario, state: State, call: Call) -> State:
     return now.state()
 
 
+@pytest.mark.nightly
 def test_ending_all_is_ending_one_after_another() -> None:
     """Induction shows each end by itself; that they add up is looked at in every state."""
     scenario = scenario_of(edited(), "waiting")

@@ -50,6 +50,7 @@ def test_files_of_tests_that_are_not_there_notice_nothing() -> None:
             has_failed(status)
 
 
+@pytest.mark.nightly
 def test_a_line_that_is_not_there_is_not_missed() -> None:
     place = next(
         number

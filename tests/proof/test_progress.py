@@ -28,6 +28,7 @@ def carts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return project(tmp_path_factory.mktemp("carts"), CART)
 
 
+@pytest.mark.nightly
 def test_a_machine_without_scenarios_is_searched_in_one_that_ends(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -25,7 +25,7 @@ from tests.support.proof.machines import edited, scenario_of, states_of
 from tests.support.proof.state_mapper import StateMapper
 from tests.support.scale import whole_or
 
-STATES = whole_or(400, 60)
+STATES = whole_or(400, 30)
 #: The others are looked at by `make verify-all`.
 SOME = ["admission", "alone"]
 

@@ -103,8 +103,8 @@ def test_a_machine_whose_rules_read_the_time_is_not_covered() -> None:
 
 OTHERS = [ROOT / f"tests/codegen/{name}.yaml" for name in ("invoice", "job", "purchase")]
 COVERED = [*(path for path in EXAMPLES if path.stem not in ("order", "oven", "shipment")), *OTHERS]
-#: They have ten times the states of the others.
-LARGE = ("approval", "pull_request")
+#: They have most states.
+LARGE = ("approval", "pull_request", "purchase", "fulfilment")
 
 
 @pytest.mark.parametrize(
@@ -246,6 +246,7 @@ def test_the_formulas_calculate_as_python_does() -> None:
     assert walked(relation(scenario)) == counted(scenario) > 50
 
 
+@pytest.mark.nightly
 @needs_spin
 def test_spin_calculates_as_python_does() -> None:
     scenario = arithmetic()
@@ -285,6 +286,7 @@ def test_spin_names_the_property_that_is_broken() -> None:
     assert found.broken == "active_count_is_the_live_ones"
 
 
+@pytest.mark.nightly
 @needs_spin
 def test_a_rule_read_differently_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     def misread(scenario: Scenario) -> Relation:

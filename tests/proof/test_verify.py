@@ -27,6 +27,7 @@ from tests.support.proof.machines import (
     states_of,
     unplaced,
 )
+from tests.support.scale import share
 from tests.test_contract_table import CELLS, LABELS
 
 KNOWN = baseline.load(ROOT / "machine/ops_lifecycle.baseline.json")
@@ -110,6 +111,7 @@ def test_a_counterexample_is_the_shortest_one() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.nightly
 def test_the_test_of_a_counterexample_fails_as_long_as_the_machine_is_wrong(tmp_path: Path) -> None:
     with unplaced("fail_barriers"):
         violation = broken("waiting").violation
@@ -228,6 +230,7 @@ def test_what_is_too_large_is_not_called_closed() -> None:
     assert "make it smaller" in verification.unfinished(found, PurePosixPath("m.yaml"))
 
 
+@pytest.mark.nightly
 def test_the_search_agrees_with_the_table_that_was_written_by_hand() -> None:
     """Every cell of contract section 3, in states of one operation."""
     scenario = scenario_of(edited(), "alone")
@@ -298,15 +301,14 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert main(["--project", str(tmp_path), "verify"]) == 2
 
 
-@pytest.mark.parametrize(
-    "name", ["lamp", "fulfilment", pytest.param("approval", marks=pytest.mark.nightly)]
-)
+@pytest.mark.parametrize("name", share(["lamp", "fulfilment", "approval"], 1))
 def test_the_machines_of_the_examples_keep_their_properties(name: str) -> None:
     folder = ROOT / "examples" / name
     assert (folder / f"machine/{name}.baseline.json").exists()
     assert main(["--project", str(folder), "verify"]) == 0
 
 
+@pytest.mark.nightly
 def test_nothing_is_discarded_where_it_could_refuse() -> None:
     states_max = 200
     program = edited(

@@ -64,6 +64,7 @@ async def say(client: Client, text: str, task: Task | None = None) -> list[Strea
     return [response async for response in client.send_message(request)]
 
 
+@pytest.mark.nightly
 def test_a_killed_server_leaves_its_tasks_to_the_next(tmp_path: Path) -> None:
     port = free_port()
 

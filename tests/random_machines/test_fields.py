@@ -15,22 +15,24 @@ from opslifecycle_codegen.modelcheck.search import Search
 from opslifecycle_codegen.modelcheck.symbolic.induction import induction
 
 from tests.support.random_machines.examining import Examination
-from tests.support.scale import WHOLE, whole_or
+from tests.support.scale import WHOLE, share, whole_or
 
 FIELDS = sorted((Path(__file__).parent / "fields").glob("*.yaml"))
-BY_DAY = {"claim"}
+BY_DAY = "sample"
+ONE_BY_DAY = [
+    pytest.param(path, id=path.stem, marks=[pytest.mark.nightly] * (path.stem != BY_DAY))
+    for path in FIELDS
+]
 
 
-@pytest.mark.parametrize("path", FIELDS, ids=lambda path: str(path.stem))
+@pytest.mark.parametrize("path", ONE_BY_DAY)
 def test_a_machine_does_what_it_says(path: Path) -> None:
-    if not WHOLE and path.stem not in BY_DAY:
-        pytest.skip("at night")
     examination = Examination(thorough=WHOLE)
     assert examination.of(yaml.safe_load(path.read_text(encoding="utf-8")))
     assert examination.tally.states > 10
 
 
-@pytest.mark.parametrize("path", FIELDS, ids=lambda path: str(path.stem))
+@pytest.mark.parametrize("path", ONE_BY_DAY)
 def test_no_property_is_violated_in_the_first_states(path: Path) -> None:
     (scenario,) = scenarios(program_of(path.read_bytes(), path.name))
     found = Search(scenario, states_max=whole_or(50_000, 300)).run()
@@ -39,12 +41,15 @@ def test_no_property_is_violated_in_the_first_states(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "failed"),
-    [
-        ("elevator", []),
-        ("subscription", []),
-        # It follows from others: no lot that is listed has a leader.
-        ("auction", ["leaders_have_bid is not preserved by call:"]),
-    ],
+    share(
+        [
+            ("elevator", []),
+            ("subscription", []),
+            # It follows from others: no lot that is listed has a leader.
+            ("auction", ["leaders_have_bid is not preserved by call:"]),
+        ],
+        1,
+    ),
 )
 def test_properties_are_proved_for_any_number_of_records(name: str, failed: list[str]) -> None:
     pytest.importorskip("z3")

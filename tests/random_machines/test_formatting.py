@@ -13,12 +13,14 @@ from tests.support.random_machines.compiling import Refused, compiled
 from tests.support.random_machines.features import build
 from tests.support.random_machines.linting import Linted, lint
 from tests.support.random_machines.parcels import parcel
-from tests.support.scale import whole_or
+from tests.support.scale import share, whole_or
 
 #: Other machines than those of `test_random`, which lints none.
 FIRST = 1_000
 #: How many have names of the greatest length, and how many have none.
-ACCEPTED = {True: whole_or(4, 2), False: whole_or(3, 1)}
+ACCEPTED = {True: whole_or(4, 1), False: whole_or(3, 1)}
+#: Of names: from short ones to the greatest.
+LENGTHS = range(20, 49, whole_or(4, 14))
 
 
 @pytest.fixture
@@ -45,7 +47,9 @@ def test_generated_code_is_final() -> None:
             return
 
 
-@pytest.mark.parametrize("type", ["Amount | None", "Amount", "timedelta | None", "Size | None"])
+@pytest.mark.parametrize(
+    "type", share(["Amount | None", "Amount", "timedelta | None", "Size | None"], 1)
+)
 def test_a_default_behind_a_long_name_is_printed_as_a_formatter_does(
     type: str, linted: Linted
 ) -> None:
@@ -64,7 +68,7 @@ def test_a_default_behind_a_long_name_is_printed_as_a_formatter_does(
         linted.add(tree)
 
 
-@pytest.mark.parametrize("element", ["Size", "Set", "Weight", "Word", "Dict", "Words"])
+@pytest.mark.parametrize("element", share(["Size", "Set", "Weight", "Word", "Dict", "Words"], 2))
 def test_collections_of_long_names_are_printed_as_a_formatter_does(
     element: str, linted: Linted
 ) -> None:
@@ -104,7 +108,7 @@ def of_many(element: str, length: int) -> Tree:
 
 
 def test_a_key_of_any_length_is_printed_as_a_formatter_does(linted: Linted) -> None:
-    for length, type in product(range(20, 49, 4), ("int", "int | None")):
+    for length, type in product(LENGTHS, ("int", "int | None")):
         linted.add(of_key(length, type))
 
 
@@ -124,7 +128,7 @@ def of_key(length: int, type: str) -> Tree:
 
 
 def test_a_value_without_fields_is_printed_as_a_formatter_does(linted: Linted) -> None:
-    for length in range(20, 49, 4):
+    for length in LENGTHS:
         tree, fields = parcel("fields")
         variant = "V" + "q" * (length - 1)
         variants = {variant: {"summary": "V."}, "Other": {"summary": "O."}}
@@ -134,12 +138,12 @@ def test_a_value_without_fields_is_printed_as_a_formatter_does(linted: Linted) -
 
 
 @pytest.mark.parametrize(
-    "many", ["list[{}]", "list[{}] | None", "dict[str, {}]", "dict[str, {}] | None"]
+    "many", share(["list[{}]", "list[{}] | None", "dict[str, {}]", "dict[str, {}] | None"], 1)
 )
 def test_a_field_that_begins_empty_is_printed_as_a_formatter_does(
     linted: Linted, many: str
 ) -> None:
-    for length in range(20, 49, 4):
+    for length in LENGTHS:
         tree, actions = parcel("actions")
         name, (held, optional, _) = "L" * length, many.partition(" | None")
         tree["values"] = {name: {"summary": "L.", "fields": {"count": "int"}}}

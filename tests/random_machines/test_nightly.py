@@ -39,6 +39,7 @@ def _crashes(number: int) -> Made:
     return _right(number)
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     ("make", "first", "seconds", "kind", "accepted"),
     [

@@ -171,8 +171,11 @@ PLANTED: list[tuple[Callable[[Patch], None], str, set[str], int]] = [
 ]
 
 
-#: They take the longest to find.
+#: They take the longest to find, or others of their kind are tried by day.
 AT_NIGHT = {
+    _create_replaces_a_record,
+    _the_status_test_is_not_printed,
+    _a_timer_is_late,
     _a_status_does_not_begin_anew,
     _an_action_plans_no_timers,
     _a_finished_record_is_not_restored,

@@ -12,6 +12,7 @@ from tests.support.random_machines.features import build
 from tests.support.random_machines.supervising import Supervision
 from tests.support.random_machines.verdicts import Tally
 from tests.support.random_machines.walking import Walk
+from tests.support.scale import share
 
 MACHINES_MAX = 60
 
@@ -26,10 +27,13 @@ def _supervise(found: Generated, tally: Tally) -> None:
 
 @pytest.mark.parametrize(
     ("examine", "declared", "wanted"),
-    [
-        (_walk, {"timer: after"}, {"timer: fired", "timer: tried again", "walk: restart"}),
-        (_supervise, {"work"}, {"work: recorded"}),
-    ],
+    share(
+        [
+            (_supervise, {"work"}, {"work: recorded"}),
+            (_walk, {"timer: after"}, {"timer: fired", "timer: tried again", "walk: restart"}),
+        ],
+        1,
+    ),
 )
 def test_some_machines_show_what_a_program_does_with_them(
     examine: Callable[[Generated, Tally], None], declared: set[str], wanted: set[str]

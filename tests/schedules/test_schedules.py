@@ -22,7 +22,7 @@ from tests.support.schedules import scenarios
 from tests.support.schedules.exploring import Scenario, ScenarioError, explore, replay, sample
 from tests.support.schedules.scheduling import Schedule, ScheduleError
 
-DISTURBANCES, SEEDS = whole_or(2, 1), range(whole_or(100, 40))
+DISTURBANCES, SEEDS = whole_or(2, 1), range(whole_or(100, 15))
 
 
 @pytest.mark.parametrize("scenario", scenarios.SCENARIOS, ids=lambda each: each.__name__)

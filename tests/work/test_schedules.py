@@ -46,7 +46,7 @@ from tests.support.schedules.exploring import Scenario, ScenarioError, explore, 
 from tests.support.schedules.scenarios import TurnsStore
 from tests.support.schedules.scheduling import Schedule
 
-DISTURBANCES, SEEDS = whole_or(2, 1), range(whole_or(100, 40))
+DISTURBANCES, SEEDS = whole_or(2, 1), range(whole_or(100, 8))
 
 
 class World:

@@ -19,8 +19,6 @@ from opslifecycle_codegen.ir.symbols import snake
 from opslifecycle_codegen.source.parser import parse
 from opslifecycle_codegen.source.reader import read
 
-from tests.support.scale import whole_or
-
 ROOT = Path(__file__).parents[3]
 GENERATED = [
     *(ROOT / "src/opslifecycle/operations").glob("*.py"),
@@ -76,18 +74,10 @@ def _shared() -> frozenset[str]:
 
 
 @cache
-def all_snake() -> list[str]:
+def snake_words() -> list[str]:
     """Every word that may name what Python spells in small letters."""
     words = {*ORDINARY, *dir(builtins), *_shared()}
     return sorted(word for word in words if word.isidentifier() and word[0].islower())
-
-
-@cache
-def snake_words() -> list[str]:
-    """All of them at night; otherwise those that were thought of, and some that were found."""
-    return [
-        word for n, word in enumerate(all_snake()) if word in ORDINARY or n % whole_or(1, 5) == 0
-    ]
 
 
 @cache
@@ -262,7 +252,7 @@ def registry_and_effects() -> Machine:
     machine["classifiers"] = {
         word: {
             "summary": "Whether it is many.",
-            "params": dict.fromkeys([w for w in params if w != word][: whole_or(40, 8)], "int"),
+            "params": dict.fromkeys([w for w in params if w != word][:40], "int"),
             "returns": "max > 1" if word != "max" else "len > 1",
         }
         for word in words

@@ -26,7 +26,7 @@ from tests.support.scale import WHOLE
 
 ROOT = Path(__file__).parents[3]
 #: How many states of a scenario stand for all of them in `make test`.
-STATES = 400
+STATES = 150
 #: The average number of calls after which a walk begins again, and the steps of all walks.
 _CALLS, _STEPS_MAX = 40, 1_000_000
 _KNOWN = baseline.load(ROOT / "machine/ops_lifecycle.baseline.json")
