@@ -118,3 +118,19 @@ def test_a_failure_is_reported_with_its_place(monkeypatch: pytest.MonkeyPatch) -
     assert "the lock is held" in str(report)
     with pytest.raises(InterruptError):
         report.check()
+
+
+def test_what_one_of_three_listings_has_is_no_target(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(injecting, "OURS", [__file__])
+    calls = iter([_straight, _five_times, *[_straight] * 1000])
+    found = []
+
+    def attempt(injection: Injection) -> None:
+        try:
+            injection.during(next(calls))
+        except INTERRUPTS:
+            found.append(injection.place)
+
+    report = Examiner(listings=3).carry_out(Examination("by chance", attempt))
+    assert report.missed == 0
+    assert report.interrupted == len(found) == len(set(found)) >= len(_places())
