@@ -35,6 +35,7 @@ from opslifecycle import (
 )
 from opslifecycle.shell import commits
 from opslifecycle.shell.commands import Command, Decision
+from opslifecycle.stores.base import Commit
 
 from opslifecycle.operations.authority import OperationRecord
 from tests.support.builders import SLOT, UPDATE, completed, registered, result, running, spec
@@ -456,6 +457,44 @@ def test_a_store_is_told_that_its_owner_is_alive() -> None:
     with Registry(store=store) as registry:
         registered(registry)
         until(lambda: store.beats >= 3)
+
+
+@pytest.mark.parametrize("noticed_by", ["append", "heartbeat"])
+def test_who_hears_that_ownership_is_lost_may_open_the_store_again(noticed_by: str) -> None:
+    closed = threading.Event()
+
+    class Losing(MemoryStore):
+        is_lost = False
+
+        def append(self, commit: Commit) -> None:
+            if self.is_lost and noticed_by == "append":
+                raise OwnershipLostError
+            super().append(commit)
+
+        def heartbeat_seconds(self) -> float:
+            return 0.001
+
+        def heartbeat(self) -> None:
+            if self.is_lost and noticed_by == "heartbeat":
+                raise OwnershipLostError
+
+        def close(self) -> None:
+            # An answer that came before the end of this would be seen before it.
+            closed.wait(0.05)
+            closed.set()
+            super().close()
+
+    store = Losing()
+    registry = Registry(store=store)
+    watch = registry.register_watcher(registered(registry))
+    store.is_lost = True
+    if noticed_by == "append":
+        with pytest.raises(OwnershipLostError):
+            registry.register_operation(spec())
+    else:
+        with pytest.raises(ChannelClosedError):
+            watch.result(30)
+    assert closed.is_set()
 
 
 def test_a_registry_that_is_never_closed_lets_its_process_end() -> None:

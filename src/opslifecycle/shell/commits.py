@@ -154,6 +154,8 @@ class Committer(Generic[IdT, RecordT]):
                 self._meet_deadlines()
             self._write_last()
         except OwnershipLostError:
+            # Before waits end, after which a caller may open the store again.
+            self._store.close()
             return OwnershipLostError
         return RegistryClosedError
 
@@ -271,11 +273,15 @@ class Committer(Generic[IdT, RecordT]):
             self._drop_messages()
             return without(batch, error)
         except BaseException as error:
-            # Set the results first, because the error then closes the registry.
+            # The error then closes the registry, so these commands get their answer here.
             reason: OpsLifecycleError = InternalError(error_text(error, repr))
             if isinstance(error, OwnershipLostError):
                 reason = error
-            set_results(batch, [reason.clone() for _ in batch])
+            try:
+                # First, because a caller with an answer may open the store again at once.
+                self._store.close()
+            finally:
+                set_results(batch, [reason.clone() for _ in batch])
             raise
         set_results(batch, decided.answers)
         return []
