@@ -187,16 +187,22 @@ class Listing(Injection):
 
 @define(eq=False)
 class Aimed(Injection):
-    """Raises before one target. Only frames with its code are traced, which is faster."""
+    """Raises before one target."""
 
     target: Target = field(kw_only=True)
+    #: Whether every frame of the project is traced, as for a listing. That is as slow, so that
+    #: timers and clocks that have passed then have passed here.
+    is_slow: bool = field(default=False, kw_only=True)
 
     def _is_of_interest(self, frame: FrameType) -> bool:
+        if self.is_slow:
+            return _is_ours(frame)
         return frame.f_code is self.target.stack[0][0]
 
     def _is_next(self, frame: FrameType) -> bool:
         stack = self.target.stack
-        if frame.f_lasti != stack[0][1] or _stack_of(frame) != stack:
+        is_there = frame.f_lasti == stack[0][1]
+        if not (is_there or self.is_slow) or _stack_of(frame) != stack:
             return False
         self.seen += 1
         return self.seen == self.target.occurrence

@@ -22,7 +22,7 @@ from tests.support.interrupts.injecting import INTERRUPTS, Aimed, Injection, Lis
 #: How many executions of a bytecode with the same callers are interrupted.
 _OCCURRENCES = 2
 #: How often a call is made for a target. Threads may execute other bytecodes than they did before.
-_ATTEMPTS = 2
+_ATTEMPTS = 3
 
 
 class InterruptError(AssertionError):
@@ -105,8 +105,8 @@ class Examiner:
     def _is_met(
         self, examination: Examination, target: Target, kind: type[BaseException], report: Report
     ) -> bool:
-        for _ in range(_ATTEMPTS):
-            injection = Aimed(target=target, kind=kind)
+        for attempt in range(_ATTEMPTS):
+            injection = Aimed(target=target, kind=kind, is_slow=attempt > 0)
             if not self._tried(examination, injection, report) or injection.place is not None:
                 report.interrupted += 1
                 return True
