@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from opslifecycle import ManualClock, MemoryStore, SqliteStore, StoreVersionError
+from opslifecycle import ManualClock, MemoryStore, PostgresStore, SqliteStore, StoreVersionError
 from opslifecycle import Reader as StoreReader
 from opslifecycle.stores.base import Store
 
+from tests.support.postgres.databases import Database
 from tests.support.random_machines import jobs
 from tests.support.random_machines.comparing import Comparison
 from tests.support.random_machines.compiling import Generated, Refused, compiled
-from tests.support.random_machines.editing import Edit
+from tests.support.random_machines.edits import Edit
 from tests.support.random_machines.jobs import Part, job
 from tests.support.random_machines.seeing import Reader, Seen
 from tests.support.random_machines.walking import clocks_of
@@ -94,11 +95,8 @@ def versions(*trees: Any) -> Iterator[list[Generated]]:
 class Kept:
     """A store that one version after another opens."""
 
-    def __init__(self, file: Path | None) -> None:
-        self._file, self._memory, self._clock = file, MemoryStore(), ManualClock(0)
-
-    def _store(self) -> Store:
-        return self._memory if self._file is None else SqliteStore(self._file, durability="process")
+    def __init__(self, store_of: Callable[[], Store]) -> None:
+        self._store, self._clock = store_of, ManualClock(0)
 
     def opened(self, version: Generated, work: Work = lambda registry, ids: None) -> Seen:
         """Open it, do some work, and return what is seen then, and once it is opened again."""
@@ -116,9 +114,19 @@ class Kept:
         return seen
 
 
-@pytest.fixture(params=["memory", "file"] if WHOLE else ["file"])
+def in_file(path: Path) -> Kept:
+    return Kept(lambda: SqliteStore(path, durability="process"))
+
+
+@pytest.fixture(params=["memory", "file", "server"] if WHOLE else ["file"])
 def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Kept:
-    return Kept(None if request.param == "memory" else tmp_path / "jobs.db")
+    if request.param == "memory":
+        store = MemoryStore()
+        return Kept(lambda: store)
+    if request.param == "file":
+        return in_file(tmp_path / "jobs.db")
+    database: Database = request.getfixturevalue("postgres")
+    return Kept(lambda: PostgresStore(database.dsn, schema=database.schema))
 
 
 def compare(old: Generated, new: Generated, before: Seen, now: Seen) -> None:
@@ -179,7 +187,7 @@ def test_a_version_has_a_part_again(part: Part, tmp_path: Path) -> None:
     third = job(part, version=3, migrations=migrations)
     with versions(first, second, third) as (one, two, three):
         for direct in (False, True):
-            kept = Kept(tmp_path / f"{direct}.db")
+            kept = in_file(tmp_path / f"{direct}.db")
             before = kept.opened(one, each_status)
             if not direct:
                 kept.opened(two)

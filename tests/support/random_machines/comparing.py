@@ -6,7 +6,7 @@ from typing import Any
 
 from opslifecycle_codegen.ir.notation import notation
 
-from tests.support.random_machines.editing import Edit
+from tests.support.random_machines.edits import Edit
 from tests.support.random_machines.seeing import Reader, Seen, Word, renamed
 from tests.support.random_machines.verdicts import FaultError
 
@@ -27,6 +27,8 @@ class Comparison:
         self._ends = set(new.program.symbols.status_groups["terminal"])
         recovery = new.program.machine.recovery
         self._recovers = recovery is not None and bool(recovery.do)
+        #: Whether the newer version may evict what the older one has retained.
+        self._evicts = new.program.retention is not None and _limits(old) != _limits(new)
 
     def run(self) -> None:
         """Raise FaultError for what is lost, or is another value."""
@@ -35,6 +37,8 @@ class Comparison:
             now = self._now.records.get(id)
             if record is not None and now is not None and self._has_ended(record, now):
                 recovered = True
+                continue
+            if self._has_left(record, now):
                 continue
             self._record(f"record {id}", record, now)
             self._past(id)
@@ -46,6 +50,8 @@ class Comparison:
                 self._record(f"archived {sequence}", record, self._now.archive.get(sequence))
         if not recovered:
             for name, value in self._before.fields.items():
+                if name == "dropped_through" and self._evicts:
+                    continue
                 if name in self._now.fields:
                     self._value(f"registry.{name}", value, self._now.fields[name])
         for name, value in self._edit.added.items():
@@ -91,6 +97,13 @@ class Comparison:
             now = self._now.keys.get(name, {})
             if id in holders and id in now:
                 self._record(f"{name} of {id}", holders[id], now[id])
+
+    def _has_left(self, record: dict[str, Any] | None, now: dict[str, Any] | None) -> bool:
+        """Whether a record may be gone, because the newer version evicts what has ended."""
+        retention = self._new.program.retention
+        if record is None or now is not None or retention is None or not self._evicts:
+            return False
+        return retention.evicts_records and record.get(f"{self._entity}.status") in self._ends
 
     def _has_ended(self, record: dict[str, Any], now: dict[str, Any]) -> bool:
         """Whether the newer version has ended what it found interrupted."""
@@ -146,8 +159,12 @@ class Comparison:
 
     def _entries(self, recovered: bool) -> None:
         before, now = self._before.entries, self._now.entries
-        if not self._new.program.machine.feed or not before:
+        if not self._new.program.machine.feed or (recovered and not before):
             return
+        if self._evicts and recovered:
+            return
+        if self._evicts:
+            before = before[max(0, len(before) - len(now)) :]
         if recovered:
             now = now[: len(before)]
         if len(now) != len(before):
@@ -156,3 +173,13 @@ class Comparison:
             for key, value in entry.items():
                 if key in other:
                     self._value(f"entry {place}: {key}", value, other[key])
+
+
+def _limits(reader: Reader) -> tuple[object, ...]:
+    """What a version evicts, and when."""
+    found = reader.program.retention
+    if found is None:
+        return ()
+    limit = notation(found.max_entries)
+    settings = [each for name, each in reader.settings.items() if name in limit]
+    return limit, found.evicts_records, found.held_by_cursors, settings

@@ -107,7 +107,7 @@ class Reader:
         machine = self.program.machine
         self.values = Values(self.program, found.package, ids)
         self._names = public_names(machine)
-        self._settings = {str(name): each.default for name, each in machine.settings.items()}
+        self.settings = {str(name): each.default for name, each in machine.settings.items()}
         entity = str(machine.entity)
         pattern = re.compile(rf"(?:{entity}|transition)\.\w+|sequence")
         views = self.program.views
@@ -122,7 +122,7 @@ class Reader:
 
     def opened(self, store: Store, clock: Clock) -> Any:
         """Open a registry."""
-        given: dict[str, Any] = {**self._settings, "store": store}
+        given: dict[str, Any] = {**self.settings, "store": store}
         if tells_time(self.program):
             given["clock"] = clock
         return getattr(self.package, self._names.registry)(**given)

@@ -30,6 +30,8 @@ class Tally:
     #: Next versions of machines.
     versions: int = 0
     versions_refused: int = 0
+    #: Third versions, of the next ones.
+    chains: int = 0
     #: What the accepted machines had, and what all of them had.
     features: Counter[str] = field(factory=Counter)
     tried: Counter[str] = field(factory=Counter)
@@ -58,5 +60,6 @@ class Tally:
             f"{self.accepted + self.refused} machines: {self.accepted} accepted"
             f" ({self.share:.0%}), {self.refused} refused; {self.states} states,"
             f" {self.calls} calls, {self.reopened} reopenings compared; {self.linted} linted;"
-            f" {self.versions} next versions, {self.versions_refused} refused"
+            f" {self.versions} next versions, {self.versions_refused} refused;"
+            f" {self.chains} chains of three"
         )

@@ -10,9 +10,11 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import attrs
 from attrs import frozen
 from opslifecycle import MemoryStore, OpsLifecycleError, SqliteStore, StoreVersionError
 from opslifecycle.cli.doctor import examine
@@ -24,7 +26,8 @@ from opslifecycle.stores.base import Store
 from tests.support.random_machines.building import Tree
 from tests.support.random_machines.comparing import Comparison, same
 from tests.support.random_machines.compiling import Generated, Refused, compiled
-from tests.support.random_machines.editing import Edit, edited, next_of, shortened
+from tests.support.random_machines.editing import edited, next_of, shortened
+from tests.support.random_machines.edits import Edit
 from tests.support.random_machines.exploring import Asked, Exploration
 from tests.support.random_machines.features import build
 from tests.support.random_machines.mutations import MACHINES, original
@@ -167,29 +170,78 @@ class Versions:
         self, before: Generated, old: Reader, stores: list[tuple[Stored, Seen]], tree: Tree,
         edit: Edit, folder: Path,
     ) -> None:  # fmt: skip
-        self.tally.tried.update(f"edit: {name}" for name in edit.does)
         try:
-            with compiled(tree, before) as found:
-                if isinstance(found, Refused):
-                    self.tally.versions_refused += 1
-                    self.tally.rules.update({each.rule for each in found.findings})
+            with self._next(before, tree, edit) as found:
+                if found is None:
                     return
-                self.tally.versions += 1
-                self.tally.features.update(f"edit: {name}" for name in edit.does)
                 new = Reader(found)
                 calls = self._calls(new, found)
+                worked: list[tuple[Stored, Seen]] = []
                 for number, (stored, seen) in enumerate(stores):
                     copied = stored.copied(folder / str(number))
-                    self._open(old, new, copied, seen, edit)
-                    if not edit.refuses:
-                        self._go_on(new, copied, calls)
+                    if self._open(old, new, copied, seen, edit):
+                        worked.append((copied, self._go_on(new, copied, calls)))
+                if self._pick.chance(50):
+                    self._third(found, new, worked, stores, tree, folder)
         except FaultError as error:
             raise FaultError(error.kind, f"{error} after {edit}") from error
 
-    def _open(self, old: Reader, new: Reader, stored: Stored, seen: Seen, edit: Edit) -> None:
-        if edit.refuses:
-            self._refused(new, stored)
+    @contextmanager
+    def _next(self, before: Generated, tree: Tree, edit: Edit) -> Iterator[Generated | None]:
+        """Compile the next version; None if it is refused."""
+        self.tally.tried.update(f"edit: {name}" for name in edit.does)
+        with compiled(tree, before) as found:
+            if isinstance(found, Refused):
+                self.tally.versions_refused += 1
+                self.tally.rules.update({each.rule for each in found.findings})
+                yield None
+                return
+            self.tally.versions += 1
+            self.tally.features.update(f"edit: {name}" for name in edit.does)
+            yield found
+
+    def _third(
+        self, before: Generated, old: Reader, worked: list[tuple[Stored, Seen]],
+        stores: list[tuple[Stored, Seen]], tree: Tree, folder: Path,
+    ) -> None:  # fmt: skip
+        """Open stores with a third version: those that the second has worked with, and others."""
+        tree, edit = edited(tree, self._pick)
+        with self._next(before, tree, edit) as found:
+            if found is None:
+                return
+            self.tally.chains += 1
+            new = Reader(found)
+            for number, (stored, seen) in enumerate(worked):
+                self._open(old, new, stored.copied(folder / f"third {number}"), seen, edit)
+            if edit.refuses:
+                return
+            for number, (stored, seen) in enumerate(stores):
+                self._ways(old, new, stored, seen, folder / f"ways {number}")
+
+    def _ways(self, second: Reader, third: Reader, stored: Stored, seen: Seen, at: Path) -> None:
+        """Compare what the third version shows of a store that the second opened, or did not."""
+        direct, through = stored.copied(at / "direct"), stored.copied(at / "through")
+        try:
+            between = self._shown(second, through)
+            last = self._shown(third, through)
+        except StoreVersionError:
+            self._refused(third, direct)
             return
+        now = self._shown(third, direct)
+        retains = second.program.retention is None or _has_as_many(between, seen)
+        if not _keeps_all(second) or not retains:
+            return
+        if second.program.cursors is None:
+            # Its stores have no positions, and those of older versions do.
+            last, now = attrs.evolve(last, cursors={}), attrs.evolve(now, cursors={})
+        same("a version between", last, now)
+        self.tally.reopened += 1
+
+    def _open(self, old: Reader, new: Reader, stored: Stored, seen: Seen, edit: Edit) -> bool:
+        """Open a store with the next version; return whether it is not refused."""
+        if edit.refuses or any(each["effect"] in edit.lost for each in seen.messages):
+            self._refused(new, stored)
+            return False
         now = self._seen(new, stored)
         Comparison(old, new, seen.renamed(edit.renames), now, edit).run()
         again = self._seen(new, stored)
@@ -198,10 +250,19 @@ class Versions:
         if edit.raised:
             self._refused(old, stored)
         self.tally.reopened += 1
+        return True
 
     def _seen(self, reader: Reader, stored: Stored) -> Seen:
         try:
+            return self._shown(reader, stored)
+        except StoreVersionError as error:
+            raise FaultError("the next version refuses a store", repr(error)) from error
+
+    def _shown(self, reader: Reader, stored: Stored) -> Seen:
+        try:
             registry = reader.opened(stored.store(), self._clock)
+        except StoreVersionError:
+            raise
         except Exception as error:
             raise FaultError("the next version cannot open a store", repr(error)) from error
         try:
@@ -236,7 +297,7 @@ class Versions:
         registry._close()
         raise FaultError("another version opens a store", "it is not refused")
 
-    def _go_on(self, new: Reader, stored: Stored, calls: dict[str, list[Asked]]) -> None:
+    def _go_on(self, new: Reader, stored: Stored, calls: dict[str, list[Asked]]) -> Seen:
         """Have the newer version work with what is stored: all that it has then is stored."""
         registry = new.opened(stored.store(), self._clock)
         try:
@@ -246,8 +307,16 @@ class Versions:
             raise FaultError("the next version fails at work", repr(error)) from error
         finally:
             registry._close()
+        now = self._seen(new, stored)
         if _keeps_all(new):
-            same("after work", self._seen(new, stored), before)
+            same("after work", now, before)
+        return now
+
+
+def _has_as_many(now: Seen, before: Seen) -> bool:
+    """Whether a version that may evict has evicted nothing."""
+    had, has = ({id for id, each in s.records.items() if each is not None} for s in (before, now))
+    return had == has and len(before.entries) == len(now.entries)
 
 
 def _keeps_all(reader: Reader) -> bool:
