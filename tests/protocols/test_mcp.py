@@ -39,6 +39,7 @@ from opslifecycle import (
     SqliteStore,
     Store,
 )
+from opslifecycle.protocols.mcp.calls import Calls
 from opslifecycle.protocols.mcp.client import (
     TaskCancelledError,
     TasksClient,
@@ -61,6 +62,7 @@ from opslifecycle.protocols.mcp.tasks import (
     AsyncMcpTaskRegistry,
     TaskId,
     TaskOrder,
+    TaskSnapshot,
     TaskStateError,
     TaskStatus,
 )
@@ -440,6 +442,33 @@ def test_the_next_process_fails_the_others(store: Store) -> None:
         async with server.running(), server.client() as client:
             with pytest.raises(MCPError, match="the server ended before the tool did"):
                 await wait_for_task(client.session, work.task_id)
+
+    run(test())
+
+
+def test_a_beginning_that_fails_leaves_nothing_that_runs(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test() -> None:
+        server = Server(store)
+        async with server.running(restart=True), server.client() as client:
+            for text in ("a", "b"):
+                await server.begin(client, "work", text=text)
+        begin = Calls.start
+
+        def start(self: Calls, snapshot: TaskSnapshot) -> None:
+            begin(self, snapshot)
+            raise MemoryError
+
+        monkeypatch.setattr(Calls, "start", start)
+        async with await AsyncMcpTaskRegistry.open(store=store) as registry:
+            tool = TaskTool(server.work_of.work, restart=True)
+            extension = TasksExtension(registry, [tool], owner_of=lambda _: "owner")
+            before = asyncio.all_tasks()
+            with pytest.raises(MemoryError):
+                async with extension:
+                    pass
+            assert asyncio.all_tasks() == before
 
     run(test())
 

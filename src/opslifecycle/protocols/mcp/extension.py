@@ -99,7 +99,12 @@ class TasksExtension(Extension):
     async def __aenter__(self) -> Self:
         """Begin to run tools, first those that an earlier process has left."""
         self._reader = asyncio.create_task(self._changes.read(), name="mcp tasks: changes")
-        await self._calls.take_up()
+        try:
+            await self._calls.take_up()
+        except BaseException:
+            # Python calls no `__aexit__` then.
+            await self.__aexit__(None, None, None)
+            raise
         return self
 
     async def __aexit__(
