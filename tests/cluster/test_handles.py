@@ -35,8 +35,8 @@ from opslifecycle import (
     UnsupportedError,
 )
 from opslifecycle.cluster import Cluster, NotAnsweredError
-from opslifecycle.cluster.cluster import _ClusterStore
 from opslifecycle.cluster.remote import RemoteExecutor
+from opslifecycle.cluster.worker import ClusterStore
 from opslifecycle.shell.commands import Command, Decision
 
 from tests.codegen.test_returns import DEAL, RETURNING
@@ -134,13 +134,43 @@ def test_an_interrupted_opening_of_a_handle_leaves_nothing_behind(
     assert raised == []
 
 
+def test_leaving_that_is_cancelled_leaves_nothing_that_runs(
+    postgres: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        one = clusters(postgres)
+        await one.__aenter__()
+        owner = await one.open("r")
+        id = await running(owner)
+        closing, close = asyncio.Event(), AsyncRegistry._close
+
+        async def slow(self: AsyncRegistry) -> None:
+            if not closing.is_set():
+                closing.set()
+                await asyncio.sleep(DEADLINE_SECONDS)
+            await close(self)
+
+        monkeypatch.setattr(AsyncRegistry, "_close", slow)
+        leaving = asyncio.create_task(one.__aexit__(None, None, None))
+        await closing.wait()
+        leaving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+        assert not one._the_worker._thread.is_alive()
+        async with clusters(postgres) as other:
+            found = (await other.open("r")).snapshot(id)
+            assert found is not None
+
+    asyncio.run(main())
+
+
 def test_a_store_that_is_closed_late_leaves_its_successor_alone(
     postgres: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A host that has lost its lease opens its registry again before the old store is closed."""
-    real, may_close, closed = _ClusterStore.close, threading.Event(), threading.Event()
+    real, may_close, closed = ClusterStore.close, threading.Event(), threading.Event()
 
-    def late(self: _ClusterStore) -> None:
+    def late(self: ClusterStore) -> None:
         may_close.wait(DEADLINE_SECONDS)
         real(self)
         closed.set()
@@ -153,7 +183,7 @@ def test_a_store_that_is_closed_late_leaves_its_successor_alone(
         ):  # fmt: skip
             first = await one.open("r")
             handle = await other.open("r")
-            monkeypatch.setattr(_ClusterStore, "close", late)
+            monkeypatch.setattr(ClusterStore, "close", late)
             postgres.query("UPDATE owners SET lease_until = clock_timestamp()")
             await eventually(lambda: first._engine.closed is not None)
             second = await one.open("r")

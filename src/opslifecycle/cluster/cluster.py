@@ -19,7 +19,7 @@ from opslifecycle.cluster.post import Sent
 from opslifecycle.cluster.remote import RemoteExecutor
 from opslifecycle.cluster.requests import Request
 from opslifecycle.cluster.wire import Wire
-from opslifecycle.cluster.worker import Worker
+from opslifecycle.cluster.worker import ClusterStore, Worker
 from opslifecycle.errors import (
     InvalidValueError,
     OpsLifecycleError,
@@ -33,7 +33,6 @@ from opslifecycle.shell.executor import Executor
 from opslifecycle.shell.opening import open_in_thread
 from opslifecycle.shell.pending import Waiting
 from opslifecycle.shell.replica import Replica, replicate_registry
-from opslifecycle.stores.base import Commit
 from opslifecycle.stores.postgres.session import Target
 from opslifecycle.stores.postgres.store import PostgresStore
 from opslifecycle.values import checks
@@ -53,26 +52,6 @@ class ClusterRegistry(Protocol):
 
 
 RegistryT = TypeVar("RegistryT", bound=ClusterRegistry)
-
-
-class _ClusterStore(PostgresStore):
-    """The store of a registry that this host owns, whose commits other hosts follow."""
-
-    worker: Worker
-    #: Called when the registry was closed.
-    closed: Callable[[], None]
-
-    def append(self, commit: Commit) -> None:
-        """See `Store.append`."""
-        super().append(commit)
-        self.worker.moved(self.number)
-
-    def close(self) -> None:
-        """See `Store.close`."""
-        if self.is_open:
-            self.worker.disown(self.number, self.owner)
-            self.closed()
-        super().close()
 
 
 class Cluster(Generic[RegistryT]):
@@ -179,13 +158,26 @@ class Cluster(Generic[RegistryT]):
         traceback: TracebackType | None,
     ) -> None:
         self._is_open = False
+        try:
+            await self._close_all()
+        except GeneratorExit:
+            # The loop is closed, and nothing can be awaited.
+            self._the_worker.stop()
+            raise
+        except BaseException:
+            # A cancellation or an interrupt comes once.
+            await self._close_all()
+            await asyncio.to_thread(self._the_worker.stop)
+            raise
+        await asyncio.to_thread(self._the_worker.stop)
+
+    async def _close_all(self) -> None:
         for each in list(self._elsewhere.values()):
             await each._close()
         # Openings and calls in progress end first, so that nothing stays open.
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(each._close() for each in self._here.values()))
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.to_thread(self._the_worker.stop)
 
     @property
     def _the_worker(self) -> Worker:
@@ -246,7 +238,7 @@ class Cluster(Generic[RegistryT]):
     async def _take(self, name: str) -> RegistryT:
         """Open a registry here; raises RegistryOwnedError if another process owns it."""
         worker = self._the_worker
-        store = _ClusterStore(registry=name, **self._store)  # type: ignore[arg-type]
+        store = ClusterStore(registry=name, **self._store)  # type: ignore[arg-type]
         store.worker = worker
         store.closed = lambda: self._soon(self._forget, name, store.number)
         registry = await open_in_thread(self._machine, store=store, **self._settings)

@@ -25,9 +25,10 @@ from opslifecycle.cluster.questions import Question
 from opslifecycle.cluster.requests import Request, Requests
 from opslifecycle.errors import RegistryClosedError
 from opslifecycle.logs import EventLog
-from opslifecycle.stores.base import SchemaVersion
+from opslifecycle.stores.base import Commit, SchemaVersion
 from opslifecycle.stores.postgres.link import Deadline, Link, LinkLostError, RefusedError, within
 from opslifecycle.stores.postgres.session import PATIENCE_SECONDS, Target
+from opslifecycle.stores.postgres.store import PostgresStore
 
 T = TypeVar("T")
 _log = EventLog("cluster")
@@ -330,3 +331,23 @@ class Worker:
 
 def _run(link: Link, statement: str) -> None:
     link.run(statement, deadline=within(PATIENCE_SECONDS))
+
+
+class ClusterStore(PostgresStore):
+    """The store of a registry that this host owns, whose commits other hosts follow."""
+
+    worker: Worker
+    #: Called when the registry was closed.
+    closed: Callable[[], None]
+
+    def append(self, commit: Commit) -> None:
+        """See `Store.append`."""
+        super().append(commit)
+        self.worker.moved(self.number)
+
+    def close(self) -> None:
+        """See `Store.close`."""
+        if self.is_open:
+            self.worker.disown(self.number, self.owner)
+            self.closed()
+        super().close()
