@@ -98,16 +98,19 @@ class Kept:
     def __init__(self, store_of: Callable[[], Store]) -> None:
         self._store, self._clock = store_of, ManualClock(0)
 
+    def registry(self, version: Generated) -> Any:
+        """Open it."""
+        return Reader(version, IDS).opened(self._store(), self._clock)
+
     def opened(self, version: Generated, work: Work = lambda registry, ids: None) -> Seen:
         """Open it, do some work, and return what is seen then, and once it is opened again."""
-        reader = Reader(version, IDS)
-        registry = reader.opened(self._store(), self._clock)
+        reader, registry = Reader(version, IDS), self.registry(version)
         try:
             work(registry, reader.values.ids)
             seen = reader.seen(registry)
         finally:
             registry._close()
-        registry = reader.opened(self._store(), self._clock)
+        registry = self.registry(version)
         again = reader.seen(registry)
         registry._close()
         assert again == seen
@@ -221,7 +224,10 @@ def test_no_migration_adds_an_outcome() -> None:
     ]
 
 
-def test_a_live_status_becomes_an_end() -> None:
+@pytest.mark.parametrize("parts", [[], [jobs.milestone]], ids=["live", "milestone"])
+def test_a_live_status_becomes_an_end(parts: list[Part]) -> None:
+    """Records in it may have announced themselves, and may be older than that."""
+
     def ended(tree: Any) -> None:
         tree["statuses"]["members"]["busy"]["terminal"] = True
         for action in ("finish", "retry"):
@@ -231,22 +237,27 @@ def test_a_live_status_becomes_an_end() -> None:
             "summary": "Finish at once.", "methods": ["give_up"], "from": ["open"], "to": "done"
         }  # fmt: skip
 
-    found = changed(job(), job(ended, version=2, migrations={2: {}}))
+    found = changed(job(*parts), job(ended, version=2, migrations={2: {}}))
     assert found == ["the status busy is an end now, and records in it have not ended"]
 
 
-def test_what_was_announced_becomes_an_end(kept: Kept) -> None:
-    def ended(tree: Any) -> None:
-        tree["statuses"]["members"]["busy"]["terminal"] = True
-        for action in ("finish", "retry"):
-            del tree["actions"][action]
-        tree["actions"]["lose"]["from"] = ["open"]
-        tree["actions"]["give_up"] = {
-            "summary": "Finish at once.", "methods": ["give_up"], "from": ["open"], "to": "done"
-        }  # fmt: skip
+def test_what_a_version_stores_no_more_is_not_stored_as_it_was(kept: Kept) -> None:
+    """A record stays as it is until it changes, and is then stored no more."""
 
-    with versions(job(jobs.milestone), job(ended, version=2, migrations={2: {}})) as (old, new):
-        compare(old, new, kept.opened(old, each_status), kept.opened(new))
+    def some(tree: Any) -> None:
+        tree["recovery"]["persist_if"] = "job.place != 'place 0' and job.place != 'place 1'"
+
+    with versions(job(), job(some), job()) as (first, second, third):
+        before = kept.opened(first, each_status)
+        changing, staying, *others = before.records
+        registry = kept.registry(second)
+        registry.begin(Reader(second, IDS).values.ids[0])
+        registry._close()
+        now = kept.opened(third)
+        assert now.records[changing] is None
+        assert [now.records[id] for id in (staying, *others)] == [
+            before.records[id] for id in (staying, *others)
+        ]
 
 
 def test_a_feed_begins_behind_the_numbers_that_a_machine_has_given(kept: Kept) -> None:

@@ -197,7 +197,7 @@ def _new_ends(old: Lock, new: Lock) -> Iterator[Change]:
     """Yield the statuses that are ends now: a live record in one has no outcome."""
     were_live = {*old["closed_sets"].get(new["statuses"], ())} - {*old["terminal_statuses"]}
     for status in new["terminal_statuses"] if old["stored"] else ():
-        if status in were_live - {*old.get(MILESTONES, ())}:
+        if status in were_live:
             message = f"the status {status} is an end now, and records in it have not ended"
             yield Change("terminal-gained", message)
 

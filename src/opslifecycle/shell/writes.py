@@ -46,6 +46,10 @@ class Writes(Generic[IdT, RecordT]):
         self._messages: dict[str, OutboxEntry] = {}
         # What opening has evicted for the archive, and no commit has written yet.
         self._archived: list[ArchivedRow] = []
+        # The stored ids of records that are persistent in an older version of the machine alone.
+        # They stay as they were stored until they change.
+        records = engine.authority.records.values()
+        self._outlived = {str(each.id) for each in records if not codec.is_persistent(each)}
 
     @property
     def deferred_count(self) -> int:
@@ -213,4 +217,5 @@ class Writes(Generic[IdT, RecordT]):
 
     def _may_be_stored(self, id: IdT) -> bool:
         """Return whether the store may hold a record that is no longer persistent."""
-        return self._is_persistent(self._authority.records.get(id)) or str(id) in self._leaving
+        stored = self._is_persistent(self._authority.records.get(id))
+        return stored or str(id) in self._leaving or str(id) in self._outlived
