@@ -31,7 +31,7 @@ class Edit:
         renames: Old names and new ones, of whatever they are.
         added: By place, what stored data gets: of a record, `entity.field`.
         instead: Of a place, what is stored where a record has what a new one has.
-        lost: Effects that are gone; a store with messages of one is refused.
+        lost: Effects and actions that are gone; a store that names one is refused.
     """
 
     does: list[str] = field(factory=list)

@@ -22,8 +22,19 @@ _EDITED = ("fields", "statuses", "actions", "guards", "create", "ids", "settings
 
 
 def remove_action(pick: Pick, tree: Tree, edit: Edit) -> bool:
+    """Take an action away, mostly with what stores say of it."""
     name = one_of(pick, tree["actions"])
-    return name is not None and tree["actions"].pop(name) is not None
+    if name is None:
+        return False
+    del tree["actions"][name]
+    if tree.get("effects") and "recovery" in tree and pick.chance(70):
+        edit.remove("actions", [name])
+        edit.lost.add(name)
+    if "history" in tree and pick.chance(70):
+        entity = "".join(word.title() for word in tree["entity"].split("_"))
+        edit.remove(tree.get("names", {}).get("action", f"{entity}Action"), [name])
+        edit.lost.add(name)
+    return True
 
 
 def remove_updates(pick: Pick, tree: Tree, edit: Edit) -> bool:
@@ -86,6 +97,9 @@ def remove_parameter(pick: Pick, tree: Tree, edit: Edit) -> bool:
     command = pick.one(commands)
     name = pick.one(list(command["params"]))
     del command["params"][name]
+    if tree.get("effects") and "recovery" in tree and pick.chance(70):
+        found = [word for word, each in tree["actions"].items() if each is command]
+        edit.remove(f"arguments.{found[0] if found else 'create'}", [name])
     if isinstance(command.get("methods"), dict):
         command["methods"] = {
             method: [each for each in words if each != name]

@@ -12,7 +12,7 @@ import os
 import random
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tests.support.random_machines.building import Tree
 from tests.support.random_machines.coverage import ACCEPTED_MIN, FEATURES, HOSTILE
@@ -37,6 +37,8 @@ _CHUNK = 50
 _SHOWN_MAX = 5
 #: How often what is missing is sought, among so many machines, and for how long.
 _ROUNDS_MAX, _BUILT, _ROUND_SECONDS_MAX = 4, 2_000, 120
+#: Two random machines to one that is changed, and one that has other versions.
+_MIXED = ("random", "random", "mutated", VERSIONS)
 SOURCES = {"random": build, "mutated": mutated, VERSIONS: versioned}
 
 
@@ -62,21 +64,29 @@ def smallest(failure: Failure, seconds: float = 60) -> str:
     return yaml_of(tree)
 
 
-def _chunks(seed: int) -> Iterator[Chunk]:
+def _chunks(seed: int, sources: Sequence[str]) -> Iterator[Chunk]:
     numbers = random.Random(seed)
     while True:
-        # Two random machines to one that is changed, and one that has another version.
-        for source in ("random", "random", "mutated", VERSIONS):
+        for source in sources:
             first = numbers.randrange(10**12)
             yield Chunk(source, SOURCES[source], range(first, first + _CHUNK))
 
 
-def run(seed: int, seconds: float, processes: int) -> int:
-    """Examine machines for so long, and print what was found; return the exit status."""
+def run(seed: int, seconds: float, processes: int, source: str | None = None) -> int:
+    """Examine machines for so long, of one source or of all, and print what was found.
+
+    Returns:
+        The exit status.
+    """
     print(f"seed {seed}, for {seconds:g} seconds in {processes} processes", flush=True)
     until = time.monotonic() + seconds
-    found = examined(_chunks(seed), until=until, processes=processes)
+    chunks = _chunks(seed, _MIXED if source is None else [source])
+    found = examined(chunks, until=until, processes=processes)
     print(found.tally)
+    if source is not None:
+        # One source alone does not have to show every feature.
+        _print_failures(found.failures)
+        return 1 if found.failures else 0
     seek(found, seed, processes=processes)
     problems = _problems(found.tally)
     for problem in problems:
@@ -135,14 +145,14 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**9))
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--number", type=int, help="examine one machine, and print the smallest")
-    parser.add_argument("--mutated", dest="source", action="store_const", const="mutated",
-                        default="random")  # fmt: skip
+    parser.add_argument("--mutated", dest="source", action="store_const", const="mutated")
     parser.add_argument("--versions", dest="source", action="store_const", const=VERSIONS)
     parser.add_argument("--random", dest="source", action="store_const", const="random")
     options = parser.parse_args()
     if options.number is None:
-        return run(options.seed, options.seconds, options.processes)
-    chunk = Chunk(options.source, SOURCES[options.source], [options.number])
+        return run(options.seed, options.seconds, options.processes, options.source)
+    source = options.source or "random"
+    chunk = Chunk(source, SOURCES[source], [options.number])
     found = examined(iter([chunk]), until=time.monotonic() + 1, processes=1)
     print(found.tally)
     _print_failures(found.failures)

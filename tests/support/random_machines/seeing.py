@@ -57,6 +57,11 @@ class Seen:
     timers: dict[str, list[tuple[Word, int]]] = field(factory=dict)
     keys: dict[Word, dict[str, Any]] = field(factory=dict)
 
+    def stored_names(self) -> set[str]:
+        """Return the effects and actions that messages and histories name."""
+        found = {each[key] for each in self.messages for key in ("effect", "action")}
+        return found | {each["action"] for steps in self.histories.values() for each in steps}
+
     def renamed(self, names: Mapping[str, str]) -> Seen:
         """What is seen after a migration has renamed some names."""
         return Seen(*(renamed(getattr(self, each.name), names) for each in attrs.fields(Seen)))
@@ -120,9 +125,9 @@ class Reader:
             if pattern.fullmatch(text := notation(tree))
         }  # fmt: skip
 
-    def opened(self, store: Store, clock: Clock) -> Any:
-        """Open a registry."""
-        given: dict[str, Any] = {**self.settings, "store": store}
+    def opened(self, store: Store, clock: Clock, *, as_stored: bool = False) -> Any:
+        """Open a registry with its default settings, or with those that the store has."""
+        given: dict[str, Any] = {**({} if as_stored else self.settings), "store": store}
         if tells_time(self.program):
             given["clock"] = clock
         return getattr(self.package, self._names.registry)(**given)

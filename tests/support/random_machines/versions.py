@@ -239,12 +239,12 @@ class Versions:
 
     def _open(self, old: Reader, new: Reader, stored: Stored, seen: Seen, edit: Edit) -> bool:
         """Open a store with the next version; return whether it is not refused."""
-        if edit.refuses or any(each["effect"] in edit.lost for each in seen.messages):
+        if edit.refuses or not edit.lost.isdisjoint(seen.stored_names()):
             self._refused(new, stored)
             return False
         now = self._seen(new, stored)
         Comparison(old, new, seen.renamed(edit.renames), now, edit).run()
-        again = self._seen(new, stored)
+        again = self._seen(new, stored, as_stored=True)
         same("a second opening", again, now)
         self._examine(new, stored)
         if edit.raised:
@@ -252,15 +252,15 @@ class Versions:
         self.tally.reopened += 1
         return True
 
-    def _seen(self, reader: Reader, stored: Stored) -> Seen:
+    def _seen(self, reader: Reader, stored: Stored, *, as_stored: bool = False) -> Seen:
         try:
-            return self._shown(reader, stored)
+            return self._shown(reader, stored, as_stored=as_stored)
         except StoreVersionError as error:
             raise FaultError("the next version refuses a store", repr(error)) from error
 
-    def _shown(self, reader: Reader, stored: Stored) -> Seen:
+    def _shown(self, reader: Reader, stored: Stored, *, as_stored: bool = False) -> Seen:
         try:
-            registry = reader.opened(stored.store(), self._clock)
+            registry = reader.opened(stored.store(), self._clock, as_stored=as_stored)
         except StoreVersionError:
             raise
         except Exception as error:
