@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import signal
 import subprocess
 import sys
@@ -21,10 +22,11 @@ from opslifecycle import (
     OperationStatus,
 )
 from opslifecycle.cluster import NotAnsweredError
-from opslifecycle.cluster.placement import winner
 from opslifecycle.cluster.remote import RemoteExecutor
 from opslifecycle.cluster.requests import Requests
+from opslifecycle.cluster.shares import Shares, free_registries, looks_apart, winner
 from opslifecycle.stores.postgres.link import Deadline, Link, within
+from opslifecycle.stores.postgres.schema import SLOTS
 from opslifecycle.stores.postgres.session import Target
 
 from tests.cluster.test_handles import clusters, running
@@ -204,14 +206,60 @@ def test_hosts_share_all_registries_and_take_over_those_of_the_dead(postgres: Da
 
 
 def test_a_host_that_leaves_moves_only_its_own_share() -> None:
-    names = [f"r{number}" for number in range(300)]
-    before = {name: winner({1, 2, 3}, name) for name in names}
-    after = {name: winner({1, 3}, name) for name in names}
-    assert {name for name in names if before[name] != after[name]} == {
-        name for name in names if before[name] == 2
+    hosts = {member: Shares(member) for member in (1, 2, 3)}
+    before = {member: hosts[member].update(frozenset(hosts)) for member in hosts}
+    after = {member: hosts[member].update(frozenset({1, 3})) for member in hosts}
+    assert after[2] == frozenset()
+    assert after[1] >= before[1]
+    assert after[3] >= before[3]
+    assert sorted([*after[1], *after[3]]) == list(range(SLOTS))
+    assert all(SLOTS / 4 < len(share) < SLOTS / 2.5 for share in before.values())
+
+
+@pytest.mark.parametrize(
+    ("members", "apart"), [(0, 1.0), (3, 1.0), (100, 1.0), (150, 1.5), (1_000, 10.0)]
+)
+def test_many_hosts_look_less_often(members: int, apart: float) -> None:
+    assert looks_apart(members) == apart
+
+
+def test_every_host_computes_the_same_shares_whatever_it_has_seen_before() -> None:
+    chance = random.Random(5)
+    old = Shares(3)
+    for _ in range(20):
+        members = frozenset(chance.sample(range(1, 9), chance.randrange(9)))
+        share = old.update(members)
+        assert share == Shares(3).update(members)
+        assert share == {slot for slot in range(SLOTS) if winner(members, slot)[1] == 3}
+
+
+def test_what_no_living_process_owns_is_free(postgres: Database) -> None:
+    names = [f"r{number}" for number in range(7)]
+    make_registries(postgres, names)
+    postgres.query(
+        "INSERT INTO owners VALUES (1, 'lives', false, now() + interval '1 h'),"
+        " (2, 'has ended', false, now() - interval '1 s'),"
+        " (3, 'without its lock', true, now() + interval '1 h')"
+    )
+    # The last process has no row.
+    owners = {"r0": None, "r1": 1, "r2": 2, "r3": 3, "r4": 4, "r5": None}
+    for name, owner in owners.items():
+        postgres.query("UPDATE registries SET owner = %s WHERE name = %s", owner, name)
+    postgres.query("UPDATE registries SET machine = 'another' WHERE name IN ('r5', 'r6')")
+    slots = {
+        name: number % SLOTS
+        for name, number in postgres.query("SELECT name, number FROM registries")
     }
-    counts = Counter(before.values())
-    assert min(counts.values()) > 60
+    link = Link(postgres.dsn, "test", within(10))
+    try:
+        found = free_registries(link, postgres.schema, "ops_lifecycle", range(SLOTS), within(10))
+        assert found == {name: slots[name] for name in ("r0", "r2", "r3", "r4")}
+        some = {slots["r2"], slots["r1"]}
+        found = free_registries(link, postgres.schema, "ops_lifecycle", some, within(10))
+        assert found == {"r2": slots["r2"]}
+        assert free_registries(link, postgres.schema, "ops_lifecycle", (), within(10)) == {}
+    finally:
+        link.close()
 
 
 def test_a_host_that_shares_takes_over_before_one_that_has_a_handle(postgres: Database) -> None:
@@ -219,8 +267,8 @@ def test_a_host_that_shares_takes_over_before_one_that_has_a_handle(postgres: Da
         return {owner for (owner,) in postgres.query("SELECT owner FROM members")}
 
     def is_placed() -> bool:
-        owner = postgres.query("SELECT owner FROM registries")
-        return owner == [(winner(members(), "r"),)]
+        ((owner, number),) = postgres.query("SELECT owner, number FROM registries")
+        return bool(owner == winner(members(), number % SLOTS)[1])
 
     async def main(first: HostProcess, second: HostProcess) -> None:
         async with clusters(postgres, lease_seconds=2.5) as cluster:

@@ -101,8 +101,8 @@ class TestOperations:
 class TestDatabase:
     def test_the_tables_are_made_once(self, store: str, postgres: Database) -> None:
         assert "layout 0" in opslifecycle("db", "status", status=1).stdout
-        assert "layout 0 to 2" in opslifecycle("db", "migrate").stdout
-        assert "layout 2 already" in opslifecycle("db", "migrate").stdout
+        assert "layout 0 to 3" in opslifecycle("db", "migrate").stdout
+        assert "layout 3 already" in opslifecycle("db", "migrate").stdout
         with Registry(store=postgres.store()):
             shown = opslifecycle("db", "status").stdout
         assert "registries: 1" in shown

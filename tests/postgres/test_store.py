@@ -225,7 +225,7 @@ class TestTables:
             list(pool.map(opened, names))
         found = postgres.query("SELECT name FROM registries ORDER BY name")
         assert [name for (name,) in found] == names
-        assert postgres.query("SELECT version FROM layout") == [(1,), (2,)]
+        assert postgres.query("SELECT version FROM layout") == [(1,), (2,), (3,)]
 
     def test_those_of_a_newer_program_are_refused(self, postgres: Database) -> None:
         Registry(store=postgres.store()).close()

@@ -1,24 +1,23 @@
 """Which host opens which registry, when several hosts share all of them.
 
-Each host computes the same answer from the same rows: of the hosts with a valid lease, the one with
-the highest score for a registry opens it (rendezvous hashing). So a host that comes or goes moves
-only its own share, and no host coordinates the others.
+Each host computes the same answer from the same rows, so no host coordinates the others: each host
+with a valid lease has a share (`shares.py`), whose free registries it opens.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import signal
-from collections.abc import Awaitable, Callable, Collection, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Generic, Protocol, TypeVar
 
 import attrs
+from opslifecycle.cluster.shares import Shares, free_registries, looks_apart
 from opslifecycle.cluster.worker import Worker
 from opslifecycle.errors import OpsLifecycleError, RegistryOwnedError
 from opslifecycle.logs import EventLog
-from opslifecycle.stores.postgres.claims import OWNER_LIVES, is_free
+from opslifecycle.stores.postgres.claims import OWNER_LIVES
 from opslifecycle.stores.postgres.link import Deadline, Link
 from opslifecycle.stores.postgres.session import Session, Target, enter, leave
 from opslifecycle.values.plain import error_text
@@ -36,27 +35,22 @@ class _Closable(Protocol):
 RegistryT = TypeVar("RegistryT", bound=_Closable)
 
 
-def winner(members: Collection[int], name: str) -> int:
-    """Return the host that opens a registry.
+@attrs.frozen
+class View:
+    """Who shares the registries, and what of this host's share is free."""
 
-    Args:
-        members: The ids of the hosts.
-        name: The name of the registry.
-    """
-
-    def score(member: int) -> bytes:
-        return hashlib.blake2b(f"{member}:{name}".encode(), digest_size=8).digest()
-
-    return max(members, key=score, default=0)
+    #: The slots of this host.
+    slots: frozenset[int]
+    #: The names of free registries, with their slots.
+    free: dict[str, int]
 
 
 @attrs.frozen
-class View:
-    """Who shares the registries, and which there are."""
+class _Held:
+    """A registry that this host has opened or is about to open."""
 
-    members: frozenset[int]
-    #: The names of the registries, and whether each is free.
-    registries: dict[str, bool]
+    slot: int
+    task: asyncio.Task[None]
 
 
 class Placement(Generic[RegistryT]):
@@ -72,7 +66,8 @@ class Placement(Generic[RegistryT]):
         self._target = target
         self._worker = worker
         self._poll_seconds = poll_seconds
-        self._held: dict[str, asyncio.Task[None]] = {}
+        self._held: dict[str, _Held] = {}
+        self._shares = Shares(0)
         #: How long a registry is left alone after its handler has failed, and until when.
         self._pauses: dict[str, tuple[float, float]] = {}
 
@@ -94,8 +89,9 @@ class Placement(Generic[RegistryT]):
                 while not stopping.is_set():
                     session = await self._with_lease(session)
                     await self._look(session.lease.owner, open_registry, handler)
+                    pause = self._poll_seconds * looks_apart(len(self._shares.members))
                     with contextlib.suppress(asyncio.TimeoutError):
-                        await asyncio.wait_for(stopping.wait(), self._poll_seconds)
+                        await asyncio.wait_for(stopping.wait(), pause)
         finally:
             await self._release(list(self._held))
             await self._resign(session)
@@ -130,15 +126,14 @@ class Placement(Generic[RegistryT]):
             return
         now = asyncio.get_running_loop().time()
         # Without a valid lease, this host is no member, and nothing is its own.
-        mine = {name for name in view.registries if winner(view.members, name) == own}
-        await self._release([name for name in self._held if name not in mine])
-        for name, task in list(self._held.items()):
-            if task.done():
+        await self._release([n for n, held in self._held.items() if held.slot not in view.slots])
+        for name, held in list(self._held.items()):
+            if held.task.done():
                 del self._held[name]
-        for name in mine - self._held.keys():
-            if view.registries[name] and now >= self._pauses.get(name, (0, 0))[1]:
-                held = self._hold(name, open_registry, handler)
-                self._held[name] = asyncio.create_task(held)
+        for name in view.free.keys() - self._held.keys():
+            if now >= self._pauses.get(name, (0, 0))[1]:
+                holding = asyncio.create_task(self._hold(name, open_registry, handler))
+                self._held[name] = _Held(view.free[name], holding)
 
     async def _hold(
         self,
@@ -174,7 +169,7 @@ class Placement(Generic[RegistryT]):
 
     async def _release(self, names: list[str]) -> None:
         """Cancel the handlers of registries, and close them."""
-        tasks = [self._held.pop(name) for name in names]
+        tasks = [self._held.pop(name).task for name in names]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -192,12 +187,10 @@ class Placement(Generic[RegistryT]):
             f" WHERE m.machine = $1 AND {OWNER_LIVES}",
             machine, deadline=until,
         )  # fmt: skip
-        registries = link.run(
-            f"SELECT name, {is_free(schema)} FROM {schema}.registries WHERE machine = $1",
-            machine, deadline=until,
-        )  # fmt: skip
-        free = {str(name): is_one == "t" for name, is_one in registries}
-        return View(frozenset(int(owner or 0) for (owner,) in members), free)
+        if self._shares.own != own:
+            self._shares = Shares(own)
+        slots = self._shares.update(frozenset(int(owner or 0) for (owner,) in members))
+        return View(slots, free_registries(link, schema, machine, slots, until))
 
     async def _resign(self, session: Session) -> None:
         """Let the other hosts share what this one has held, at once."""

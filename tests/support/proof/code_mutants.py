@@ -174,6 +174,7 @@ THEN = {
     "cluster.post": _CLUSTER,
     "cluster.questions": _CLUSTER,
     "cluster.remote": _CLUSTER,
+    "cluster.shares": _CLUSTER,
     "cluster.requests": _CLUSTER,
     "cluster.wire": _CLUSTER,
     "cluster.worker": _CLUSTER,

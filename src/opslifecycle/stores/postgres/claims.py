@@ -65,9 +65,10 @@ class RegistryRow:
 
 #: Whether an owner `o` uses an advisory lock, and does not hold it.
 _LOCK_IS_GONE = (
-    "(o.session_lock AND NOT EXISTS ("
-    "  SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1 AND granted"
-    "  AND classid = (o.owner >> 32)::oid AND objid = (o.owner & 4294967295)::oid"
+    # The server reads its locks once for all owners.
+    "(o.session_lock AND o.owner NOT IN ("
+    "  SELECT (classid::bigint << 32) | objid::bigint FROM pg_locks"
+    "  WHERE locktype = 'advisory' AND objsubid = 1 AND granted"
     "  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())))"
 )
 

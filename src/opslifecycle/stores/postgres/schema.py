@@ -14,8 +14,10 @@ from opslifecycle.errors import StoreVersionError
 from opslifecycle.stores.postgres.link import Deadline, Link
 
 #: The version of the tables that this program reads and writes.
-LAYOUT = 2
+LAYOUT = 3
 POSITION_BITS = 40
+#: Hosts that share the registries divide them by the last bits of their numbers.
+SLOTS = 4096
 POSITION_MASK = (1 << POSITION_BITS) - 1
 
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
@@ -110,6 +112,10 @@ CREATE TABLE {s}.members (
     machine text,
     PRIMARY KEY (owner, machine)
 );
+""",
+    # What hosts that share all registries look for: the free ones of a slot.
+    """
+CREATE INDEX registries_free ON {s}.registries ((number & 4095)) WHERE owner IS NULL;
 """,
 )
 
