@@ -64,6 +64,7 @@ format: $(READY)
 
 bench: $(READY) $(PEERS)/.ready
 	$(BIN)/python -m benchmarks --page --peers $(PEERS)/bin/python
+	$(BIN)/python -m benchmarks.sizing
 
 $(PEERS)/.ready: benchmarks/peers.txt
 	$(PYTHON) -m venv --clear $(PEERS)

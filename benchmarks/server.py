@@ -34,7 +34,7 @@ def server() -> PostgresServer:
     return stack.enter_context(running_server(fsync="on"))
 
 
-async def _lifecycles(registry: AsyncRegistry, work: list[OperationSpec]) -> None:
+async def lifecycles(registry: AsyncRegistry, work: list[OperationSpec]) -> None:
     for spec in work:
         await registry.register_operation(spec)
         await registry.provisioning_succeeded(spec.id)
@@ -58,7 +58,7 @@ async def _all(registries: int, in_flight: int, count: int) -> float:
         start = time.perf_counter()
         await asyncio.gather(
             *(
-                _lifecycles(opened[number % registries], work[number::tasks])
+                lifecycles(opened[number % registries], work[number::tasks])
                 for number in range(tasks)
             )
         )
