@@ -295,6 +295,16 @@ def test_a_feed_of_transitions_becomes_one_of_ends(kept: Kept) -> None:
         assert sum(each is not None for each in done.records.values()) == 6
 
 
+def test_what_an_opening_evicts_is_in_the_archive_at_once(kept: Kept) -> None:
+    with versions(job(jobs.feed), job(jobs.archive)) as (old, new):
+        kept.opened(old, each_status)
+        registry = kept.registry(new)
+        ids = Reader(new, IDS).values.ids
+        assert [each.snapshot.id for each in registry.all_past()] == [ids[2]]
+        assert registry.snapshot(ids[2]) is None
+        registry._close()
+
+
 def test_messages_of_a_lost_effect_are_refused(kept: Kept) -> None:
     lost = job(version=2, migrations={2: PARTS[jobs.effects]})
     with versions(job(jobs.effects), lost) as (old, new):

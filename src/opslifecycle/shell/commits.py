@@ -111,9 +111,18 @@ class Committer(Generic[IdT, RecordT]):
         self.submit = self._watch.submit
 
     def start(self) -> None:
-        """Start the thread."""
+        """Start the thread.
+
+        Raises:
+            PersistenceError: What opening has evicted for the archive cannot be written.
+        """
         self._plan_heartbeat()
         self._store.on_ownership_lost(partial(self._mailbox.put, Wake.HEARTBEAT))
+        if self._writes.has_archived:
+            # Now, because readers find neither the records nor their place in the archive before.
+            error = self._write_deferred()
+            if error is not None:
+                raise error
         if self._writes.are_due:
             self._plan_write()
         # A daemon, because a registry that is not closed must not keep its process alive.

@@ -57,6 +57,11 @@ class Writes(Generic[IdT, RecordT]):
         return len(self._deferred)
 
     @property
+    def has_archived(self) -> bool:
+        """Whether opening has evicted records that the archive does not have yet."""
+        return bool(self._archived)
+
+    @property
     def are_due(self) -> bool:
         """Whether a commit is needed without any command."""
         return bool(self._is_stale or self._deferred)

@@ -130,7 +130,12 @@ class Reader:
         given: dict[str, Any] = {**({} if as_stored else self.settings), "store": store}
         if tells_time(self.program):
             given["clock"] = clock
-        return getattr(self.package, self._names.registry)(**given)
+        return self.registry(**given)
+
+    @property
+    def registry(self) -> Any:
+        """The class of registries."""
+        return getattr(self.package, self._names.registry)
 
     def seen(self, registry: Any) -> Seen:
         """Everything that a registry shows."""

@@ -17,6 +17,7 @@ from typing import Any
 import attrs
 from attrs import frozen
 from opslifecycle import MemoryStore, OpsLifecycleError, SqliteStore, StoreVersionError
+from opslifecycle import Reader as StoreReader
 from opslifecycle.cli.doctor import examine
 from opslifecycle.cli.packages import machine_of
 from opslifecycle.clock import ManualClock
@@ -242,8 +243,10 @@ class Versions:
         if edit.refuses or not edit.lost.isdisjoint(seen.stored_names()):
             self._refused(new, stored)
             return False
+        before = seen.renamed(edit.renames)
+        self._look(old, new, stored, before, edit)
         now = self._seen(new, stored)
-        Comparison(old, new, seen.renamed(edit.renames), now, edit).run()
+        Comparison(old, new, before, now, edit).run()
         again = self._seen(new, stored, as_stored=True)
         same("a second opening", again, now)
         self._examine(new, stored)
@@ -271,6 +274,18 @@ class Versions:
             raise FaultError("the next version cannot read a store", repr(error)) from error
         finally:
             registry._close()
+
+    def _look(self, old: Reader, new: Reader, stored: Stored, before: Seen, edit: Edit) -> None:
+        """Look at a file that only the older version has opened."""
+        if stored.file is None:
+            return
+        self._examine(new, stored)
+        try:
+            with StoreReader(new.registry, stored.store(), poll_seconds=1000) as looking:
+                seen = new.seen(looking.records)
+        except Exception as error:
+            raise FaultError("a reader of the next version", repr(error)) from error
+        Comparison(old, new, before, seen, edit).run()
 
     def _examine(self, reader: Reader, stored: Stored) -> None:
         """Have `opslifecycle doctor` look at a file."""
