@@ -62,7 +62,7 @@ def test_it_is_up_to_date_and_clean(example: Path) -> None:
     assert main(["--project", str(example), "check"]) == 0
     assert main(["--project", str(example), "fmt", "--check"]) == 0
     if WHOLE or example.name in TESTED:
-        assert_clean(example, interpreters=True)
+        assert_clean(example, interpreters=WHOLE)
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,7 @@ def test_watching_a_run_of_which_everything_completes_is_a_success() -> None:
     assert (watched.returncode, watched.stderr) == (0, "")
 
 
+@pytest.mark.nightly
 def test_what_cannot_start_is_told_by_who_has_started_it(store: Path) -> None:
     store.write_text("no database", encoding="utf-8")
     done = opslifecycle("run", "--detach", "--", "true")

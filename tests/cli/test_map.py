@@ -62,6 +62,7 @@ def test_an_output_is_printed_as_it_was_and_in_one_piece() -> None:
     assert done.stdout in (a + b, b + a)
 
 
+@pytest.mark.nightly
 def test_failures_are_named_and_change_the_status() -> None:
     done = mapped("--attempts", "2", "echo {}; test {} = a", "a", "b")
     assert done.returncode == 1
@@ -79,6 +80,7 @@ def test_the_first_failure_ends_the_others() -> None:
     assert b"cancelled: not started: fail_fast: false a did not complete" in done.stderr
 
 
+@pytest.mark.nightly
 def test_no_value_is_an_error() -> None:
     done = mapped("echo")
     assert done.returncode == 2

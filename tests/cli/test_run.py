@@ -107,6 +107,7 @@ class TestEnds:
         assert len(counts) == 8
         assert max(counts) == 2
 
+    @pytest.mark.nightly
     def test_a_long_output_is_marked_where_it_was_shortened(self, tmp_path: Path) -> None:
         code = "for n in range(50_000): print(n)"
         done = run(batch(tmp_path, {"name": "much", "command": [PYTHON, "-c", code]}), "--json")
@@ -238,6 +239,7 @@ class TestRetry:
         reasons = {name: end["reason"] for name, end in entries(done).items()}
         assert reasons == dict.fromkeys(["slow", "slow (attempt 2)"], "timed out after 0.1 s")
 
+    @pytest.mark.nightly
     def test_an_interrupt_during_a_pause_ends_the_run(self, tmp_path: Path) -> None:
         path = batch(
             tmp_path,
@@ -319,6 +321,7 @@ class TestGroups:
             assert ends[name] == {"outcome_type": "cancelled", "reason": "interrupted"}
         assert alive(sleep) == []
 
+    @pytest.mark.nightly
     def test_an_interrupt_cancels_a_long_line(self, tmp_path: Path) -> None:
         ready = tmp_path / "ready"
         # They end while the line is being cancelled, so that their turns meet what is stopped.

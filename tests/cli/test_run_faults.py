@@ -183,6 +183,7 @@ class TestTheStoreRefuses:
         assert "Traceback" not in printed
         assert alive("sleep 77") == []
 
+    @pytest.mark.nightly
     def test_giving_up_takes_little_longer_than_the_patience(self, store: Path) -> None:
         path = batch(
             {"name": "done", "command": "while [ ! -e locked ]; do sleep 0.05; done"},
@@ -366,6 +367,7 @@ class TestOutput:
         assert Path("x.out").exists()
         assert list(statuses().values()) == ["completed"]
 
+    @pytest.mark.nightly
     def test_output_without_a_reader_delays_no_signal(self, store: Path) -> None:
         names = [{"name": f"{n:03} {'x' * 1_600}", "command": "true"} for n in range(50)]
         path = batch(*names, {"name": "last", "command": "sleep 78"})
@@ -382,6 +384,7 @@ class TestOutput:
         assert statuses()["last"] == "cancelled"
         assert alive("sleep 78") == []
 
+    @pytest.mark.nightly
     def test_no_escape_sequence_of_a_command_reaches_a_terminal(self, store: Path) -> None:
         bad = r"printf '\033]52;c;cm0=\007\033[31mred\033[0m\n' >&2; exit 3"
         path = batch(
@@ -398,6 +401,7 @@ class TestOutput:
             assert each not in shown
         assert b"\ncompleted  x" not in shown
 
+    @pytest.mark.nightly
     @pytest.mark.parametrize(
         "encoding", ["ascii", pytest.param("latin-1", marks=pytest.mark.nightly)]
     )
@@ -648,6 +652,7 @@ def stopped(pid: int) -> bool:
 
 
 class TestLimits:
+    @pytest.mark.nightly
     def test_a_limit_on_files_fails_single_commands_and_is_named(self, store: Path) -> None:
         path = batch(*({"name": f"c{n}", "command": "sleep 0.5"} for n in range(30)))
 
@@ -762,6 +767,7 @@ class TestCollectAndWait:
         assert len(collected) in (0, count)
         assert len(statuses()) == 0
 
+    @pytest.mark.nightly
     def test_wait_knows_what_was_collected_meanwhile_from_the_feed(self, store: Path) -> None:
         assert run("--", "sh", "-c", "exit 7").returncode == 1
         (line,) = command_line("ls", "--json").stdout.splitlines()

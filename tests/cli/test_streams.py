@@ -108,6 +108,7 @@ def test_an_output_whose_log_cannot_be_written_is_said(store: Path) -> None:
     assert "written" in command_line("show", str(operation["id"])).stdout
 
 
+@pytest.mark.nightly
 def test_a_detached_run_whose_name_cannot_be_printed_goes_on(store: Path) -> None:
     done = called(">&-", "run", "--detach", "--", "true")
     assert done.returncode == 1

@@ -23,6 +23,7 @@ def database(postgres: Database) -> Database:
     return postgres
 
 
+@pytest.mark.nightly
 def test_commands_of_other_hosts_are_applied_once_while_owners_die(database: Database) -> None:
     with hosts(database, NAMES, 1.5, PROGRAM) as all_of_them:
         first = all_of_them.start()

@@ -262,6 +262,7 @@ def test_what_no_living_process_owns_is_free(postgres: Database) -> None:
         link.close()
 
 
+@pytest.mark.nightly
 def test_a_host_that_shares_takes_over_before_one_that_has_a_handle(postgres: Database) -> None:
     def members() -> set[int]:
         return {owner for (owner,) in postgres.query("SELECT owner FROM members")}

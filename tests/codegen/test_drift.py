@@ -325,6 +325,7 @@ class TestLock:
         assert lock.read_text(encoding="utf-8") == text
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("width", [88, pytest.param(120, marks=pytest.mark.nightly)])
 def test_the_shipped_machine_is_clean_at_other_widths(tmp_path: Path, width: int) -> None:
     assert_clean(project(tmp_path, SHIPPED, width=width), width=width)
@@ -355,6 +356,7 @@ class TestTurnstile:
             with pytest.raises(machine.NoSuchGateError):
                 registry.watch(machine.GateId.new())
 
+    @pytest.mark.nightly
     def test_it_can_be_kept_in_a_store_too(
         self, turnstile: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

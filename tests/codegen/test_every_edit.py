@@ -146,6 +146,7 @@ def test_some_edits_are_reported() -> None:
     assert accepted > 5
 
 
+@pytest.mark.nightly
 def test_what_only_the_largest_machine_has_is_reported() -> None:
     text = (ROOT / "machine/ops_lifecycle.yaml").read_text(encoding="utf-8")
     old = program_of(text.encode(), "machine.yaml")

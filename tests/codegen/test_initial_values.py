@@ -194,6 +194,7 @@ def test_every_start_survives_a_kill_and_reopening(folder: Path) -> None:
     ran(folder, "-c", SCRIPT, "memory")
 
 
+@pytest.mark.nightly
 def test_what_is_generated_for_every_start_is_typed_and_passes(folder: Path) -> None:
     assert_typed(folder)
     assert ran_tests(folder).returncode == 0

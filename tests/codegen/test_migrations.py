@@ -161,6 +161,7 @@ def test_a_declaration_that_leaves_something_out_is_refused(
     assert "loses retiring" not in printed
 
 
+@pytest.mark.nightly
 def test_an_older_program_and_a_refusing_one_say_what_was_found(operations: Path) -> None:
     machine = operations / "machine/ops_lifecycle.yaml"
     note = "version: 2\nmigrations: {2: {reason: It means something else now., refuses: true}}\n"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pytest
+
 from tests.codegen.test_optional_features import SHIPPED, compiled, printed
 from tests.support.codegen.projects import edit, project
 
@@ -17,6 +19,7 @@ _START = (
 )
 
 
+@pytest.mark.nightly
 def test_fields_may_be_called_like_what_fills_them(tmp_path: Path) -> None:
     folder = compiled(
         tmp_path,

@@ -97,6 +97,7 @@ class TestLegality:
         authority.write_text(text.replace(legal, weaker))
         assert generated_tests(folder) == 1
 
+    @pytest.mark.nightly
     def test_the_generated_tests_notice_a_command_that_fails(self, tmp_path: Path) -> None:
         machine = tmp_path / "turnstile.yaml"
         machine.write_text(TURNSTILE.read_text(encoding="utf-8") + RECOVERY, encoding="utf-8")

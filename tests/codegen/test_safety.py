@@ -292,6 +292,7 @@ sys.exit(main(["--project", sys.argv[1], "generate"]))
 """
 
 
+@pytest.mark.nightly
 def test_signals_end_a_run_after_all_files_are_in_place(
     gates: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -166,6 +166,7 @@ class TestTakeover:
             all_of_them.end(first)
             assert all_of_them.wrong() == []
 
+    @pytest.mark.nightly
     def test_one_that_was_suspended_past_its_lease_writes_nothing_more(
         self, database: Database
     ) -> None:

@@ -170,6 +170,7 @@ class TestServers:
             assert postgres.query(held) == [(before + 1,)]
 
 
+@pytest.mark.nightly
 def test_a_reader_that_looks_again_finds_what_a_new_one_finds(postgres: Database) -> None:
     chance = random.Random(3)
     target = Target(postgres.dsn, postgres.schema)

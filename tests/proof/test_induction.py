@@ -93,6 +93,7 @@ def test_a_counterexample_has_the_words_of_the_machine() -> None:
     ]
 
 
+@pytest.mark.nightly
 def test_a_counterexample_shows_arguments_values_and_what_is_gone() -> None:
     told = "\n".join([*failed(ROLLBACK), *failed(GAP)])
     for pattern in (

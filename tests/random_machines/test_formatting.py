@@ -107,6 +107,7 @@ def of_many(element: str, length: int) -> Tree:
     return tree
 
 
+@pytest.mark.nightly
 def test_a_key_of_any_length_is_printed_as_a_formatter_does(linted: Linted) -> None:
     for length, type in product(LENGTHS, ("int", "int | None")):
         linted.add(of_key(length, type))
@@ -127,6 +128,7 @@ def of_key(length: int, type: str) -> Tree:
     return tree
 
 
+@pytest.mark.nightly
 def test_a_value_without_fields_is_printed_as_a_formatter_does(linted: Linted) -> None:
     for length in LENGTHS:
         tree, fields = parcel("fields")

@@ -33,6 +33,7 @@ def refused(*words: str) -> str:
     return done.stderr
 
 
+@pytest.mark.nightly
 def test_it_listens_for_other_computers_with_a_token_alone(
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

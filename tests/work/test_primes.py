@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from opslifecycle import Completed, Registry, SqliteStore
 
 ROOT = Path(__file__).parents[2]
@@ -30,6 +31,7 @@ example["main"](sys.argv[2])
 """
 
 
+@pytest.mark.nightly
 def test_it_is_killed_by_a_signal(tmp_path: Path) -> None:
     path = tmp_path / "primes.db"
     for call in (1, 9):

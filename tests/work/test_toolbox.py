@@ -103,6 +103,7 @@ def test_it_is_killed_at_steps_of_its_loop(
     assert came_to_its_end is bool(whole_or(1, 0))
 
 
+@pytest.mark.nightly
 def test_it_is_killed_by_a_signal(toolbox: dict[str, Any], tmp_path: Path) -> None:
     for round in whole_or(6, 2) * (40,):
         run = [sys.executable, "-c", KILLED, str(EXAMPLE), str(tmp_path), str(round)]
