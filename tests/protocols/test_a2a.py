@@ -365,6 +365,29 @@ def test_a_subscriber_resumes_after_a_version_also_in_the_next_process(
     run(test())
 
 
+def test_a_subscription_ends_when_reading_the_feed_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: RegistryEventStream) -> set[Any]:
+        monkeypatch.undo()
+        raise MemoryError
+
+    async def test() -> None:
+        registry = await opened()
+        async with registry, RegistryEventStream(registry) as stream:
+            agent = Agent(VersionedRegistryTaskStore(registry), "t")
+            await agent.reach(SUBMITTED)
+            listening = asyncio.create_task(heard(stream, MISSING))
+            await asyncio.sleep(0)
+            await Agent(VersionedRegistryTaskStore(registry), "other").reach(SUBMITTED)
+            await asyncio.sleep(0.01)
+            assert not listening.done()
+            monkeypatch.setattr(RegistryEventStream, "_catch_up", fail)
+            await Agent(VersionedRegistryTaskStore(registry), "third").reach(SUBMITTED)
+            with pytest.raises(RegistryClosedError):
+                await listening
+
+    run(test())
+
+
 def test_a_task_stands_for_events_that_were_evicted() -> None:
     async def test() -> None:
         registry = await opened(max_events=1)

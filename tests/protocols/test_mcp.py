@@ -473,6 +473,21 @@ def test_a_beginning_that_fails_leaves_nothing_that_runs(
     run(test())
 
 
+def test_leaving_that_fails_leaves_nothing_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def stop(self: Calls) -> None:
+        raise MemoryError
+
+    async def test() -> None:
+        async with await AsyncMcpTaskRegistry.open() as registry:
+            before = asyncio.all_tasks()
+            with pytest.raises(MemoryError):
+                async with TasksExtension(registry, [], owner_of=lambda _: "owner"):
+                    monkeypatch.setattr(Calls, "stop", stop)
+            assert asyncio.all_tasks() == before
+
+    run(test())
+
+
 class Notes(ClientExtension):
     """Collects notifications of tasks."""
 

@@ -50,8 +50,10 @@ class RegistryEventStream(TaskEventStream):
     async def __aexit__(self, *_: object) -> None:
         assert self._reader is not None
         self._reader.cancel()
-        await asyncio.wait([self._reader])
-        self._wake_all()
+        try:
+            await asyncio.wait([self._reader])
+        finally:
+            self._wake_all()
 
     async def publish(self, task_id: str, event: VersionedEvent) -> None:
         """Do nothing: the store has saved the event in the commit of its task."""
@@ -130,6 +132,9 @@ class RegistryEventStream(TaskEventStream):
                     for changed in self._followers.get(id, ()):
                         changed.set()
         except RegistryClosedError:
+            pass
+        finally:
+            # Whatever has ended it: nothing else wakes them.
             self._wake_all()
 
     def _catch_up(self) -> set[TaskId]:

@@ -114,12 +114,14 @@ class TasksExtension(Extension):
         traceback: TracebackType | None,
     ) -> None:
         """Interrupt the tools. Their tasks stay as they are."""
-        await self._calls.stop()
-        reader, self._reader = self._reader, None
-        if reader is not None:
-            reader.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await reader
+        try:
+            await self._calls.stop()
+        finally:
+            reader, self._reader = self._reader, None
+            if reader is not None:
+                reader.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await reader
 
     def tools(self) -> Sequence[ToolBinding]:
         """Return the tools, which the server lists as any others."""
