@@ -265,8 +265,14 @@ def test_a_feed_begins_behind_the_numbers_that_a_machine_has_given(kept: Kept) -
     fed = job(jobs.feed, version=2, migrations={2: lost})
     with versions(job(jobs.numbers), fed) as (old, new):
         kept.opened(old, each_status)
+        registry = kept.registry(old)
+        document = registry.capture()
+        registry._close()
         seen = kept.opened(new)
         assert [seen.fields[each] for each in POSITIONS] == [("int", 3)] * 3
+        restored = Reader(new, IDS).registry.restore(document)
+        assert Reader(new, IDS).seen(restored) == seen
+        restored._close()
         after = kept.opened(new, go_on)
         assert [each["sequence"] for each in after.entries] == [("int", n) for n in (4, 5, 6)]
 

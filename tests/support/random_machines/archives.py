@@ -8,7 +8,8 @@ from typing import Any
 from opslifecycle_codegen.modelcheck.state import State
 
 from tests.support.random_machines.exploring import Exploration
-from tests.support.random_machines.sides import Side, Views
+from tests.support.random_machines.shown import Views
+from tests.support.random_machines.sides import Side
 from tests.support.random_machines.verdicts import FaultError
 
 

@@ -24,7 +24,8 @@ from tests.support.random_machines.compiling import (
 )
 from tests.support.random_machines.exploring import Asked, Exploration, Reached
 from tests.support.random_machines.linting import lint
-from tests.support.random_machines.sides import Side, Views
+from tests.support.random_machines.shown import Views
+from tests.support.random_machines.sides import Side
 from tests.support.random_machines.stores import contents_of, killed
 from tests.support.random_machines.supervising import Supervision
 from tests.support.random_machines.together import TogetherSide

@@ -6,67 +6,23 @@ import contextlib
 import itertools
 from functools import partial
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 from opslifecycle import InternalError, ManualClock, OpsLifecycleError, RegistryClosedError, Store
-from opslifecycle.clock import DueWork
-from opslifecycle_codegen.ir.notation import notation
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.public_names import public_names
-from opslifecycle_codegen.ir.times import tells_time
-from opslifecycle_codegen.ir.views import BY_ID, Rule
+from opslifecycle_codegen.ir.views import BY_ID
 from opslifecycle_codegen.modelcheck.functions import Function
 from opslifecycle_codegen.modelcheck.state import Answer, Refusal, State
 
 from tests.support.random_machines.exploring import Asked, Exploration
+from tests.support.random_machines.shown import Message, TimerlessClock, Views
 from tests.support.random_machines.unique_keys import held, samples
 from tests.support.random_machines.values import Values
 from tests.support.random_machines.verdicts import FaultError
 
-
-class Views:
-    """What of a state can be seen from outside, as functions of the interpreter."""
-
-    def __init__(self, exploration: Exploration) -> None:
-        program, evaluator = exploration.program, exploration.interpreter.evaluator
-        #: Of the registries, which are as many as there are states and calls.
-        self.public, self.timed = public_names(program.machine), tells_time(program)
-        self.entity = entity = str(program.machine.entity)
-        function, views = evaluator.function, program.views
-        self.snapshot = {info.name: function(tree) for info, tree in views.snapshot}
-        #: Whether a snapshot shows the id of its record.
-        self.shows_id = any(
-            info.name == "id" and notation(tree) == f"{entity}.id" for info, tree in views.snapshot
-        )
-        self.order = [function(tree) for tree in views.order]
-        self.filters = {name: function(tree) for name, _, tree in views.filters}
-        orders = views.pages.orders if views.pages is not None else ()
-        self.orders = {name: function(tree) for name, tree in orders}
-        self.classifiers: dict[str, tuple[Function, Rule]] = {
-            rule.name: (function(rule.tree), rule) for rule in program.classifiers
-        }
-
-
-class Message(NamedTuple):
-    """An effect that is handed to the program, as far as it is compared."""
-
-    effect: str
-    id: str
-    action: str
-    arguments: dict[str, Any]
-
-
 #: Errors that nothing which the compiler accepts may raise.
 _CRASHES = (TypeError, AttributeError, LookupError, NameError, ValueError, ArithmeticError)
-
-
-class _TimerlessClock(ManualClock):
-    """A clock that runs no timers: walks do that."""
-
-    __slots__ = ()
-
-    def attach(self, work: DueWork) -> None:
-        """Leave what would be due."""
 
 
 class Side:
@@ -90,7 +46,7 @@ class Side:
         given = dict(exploration.settings)
         if program.recovery is not None:
             given["store"] = store
-        self._clock = clock or _TimerlessClock(0)
+        self._clock = clock or TimerlessClock(0)
         if views.timed:
             given["clock"] = self._clock
         try:

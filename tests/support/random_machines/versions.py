@@ -34,7 +34,7 @@ from tests.support.random_machines.features import build
 from tests.support.random_machines.mutations import MACHINES, original
 from tests.support.random_machines.picking import Pick
 from tests.support.random_machines.seeing import IDS, Reader, Seen
-from tests.support.random_machines.sides import _TimerlessClock
+from tests.support.random_machines.shown import TimerlessClock
 from tests.support.random_machines.stores import contents_of
 from tests.support.random_machines.verdicts import FaultError, Tally
 from tests.support.random_machines.walking import clocks_of
@@ -75,7 +75,7 @@ class Versions:
         #: What the machine becomes, if it is one that lacks something.
         self._whole = tree if self._pick.chance(40) else None
         self._tree = tree
-        self._clock: ManualClock = _TimerlessClock(0)
+        self._clock: ManualClock = TimerlessClock(0)
 
     def run(self, edits: int) -> bool:
         """Compare so many next versions with this one; return whether it has a store."""

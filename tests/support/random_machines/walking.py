@@ -13,7 +13,8 @@ from tests.support.random_machines.compiling import Generated
 from tests.support.random_machines.exploring import Asked, Exploration
 from tests.support.random_machines.histories import CREATED, REMOVED, Histories
 from tests.support.random_machines.picking import Pick
-from tests.support.random_machines.sides import Side, Views
+from tests.support.random_machines.shown import Views
+from tests.support.random_machines.sides import Side
 from tests.support.random_machines.stores import contents_of
 from tests.support.random_machines.timetables import Due, Key, Timetable
 from tests.support.random_machines.values import Values
