@@ -21,6 +21,7 @@ import attrs
 from opslifecycle import AsyncRegistry, PostgresStore
 from opslifecycle.cluster.shares import MEMBERS_LOOKING, free_registries
 from opslifecycle.stores.postgres.link import Link, within
+from opslifecycle.stores.postgres.schema import SLOTS
 from opslifecycle.stores.postgres.statements import statements
 
 from benchmarks.measuring import figure_text
@@ -202,7 +203,7 @@ def _look(link: Link, owners: int) -> float:
         link.run(statement, deadline=within(60))
     start = _server_seconds()
     for _ in range(_REPEATED):
-        free_registries(link, _SCHEMA, "ops_lifecycle", range(0, 4096, owners), within(10))
+        free_registries(link, _SCHEMA, "ops_lifecycle", range(0, SLOTS, owners), within(10))
     return (_server_seconds() - start) / _REPEATED
 
 

@@ -24,7 +24,7 @@ from opslifecycle import (
 from opslifecycle.cluster import NotAnsweredError
 from opslifecycle.cluster.remote import RemoteExecutor
 from opslifecycle.cluster.requests import Requests
-from opslifecycle.cluster.shares import Shares, free_registries, looks_apart, winner
+from opslifecycle.cluster.shares import Shares, free_registries, looks_apart, scores
 from opslifecycle.stores.postgres.link import Deadline, Link, within
 from opslifecycle.stores.postgres.schema import SLOTS
 from opslifecycle.stores.postgres.session import Target
@@ -230,7 +230,11 @@ def test_every_host_computes_the_same_shares_whatever_it_has_seen_before() -> No
         members = frozenset(chance.sample(range(1, 9), chance.randrange(9)))
         share = old.update(members)
         assert share == Shares(3).update(members)
-        assert share == {slot for slot in range(SLOTS) if winner(members, slot)[1] == 3}
+        given = {member: scores(member) for member in members}
+        best = [
+            max(members, key=lambda each: given[each][slot], default=0) for slot in range(SLOTS)
+        ]
+        assert share == {slot for slot in range(SLOTS) if best[slot] == 3}
 
 
 def test_what_no_living_process_owns_is_free(postgres: Database) -> None:
@@ -269,7 +273,8 @@ def test_a_host_that_shares_takes_over_before_one_that_has_a_handle(postgres: Da
 
     def is_placed() -> bool:
         ((owner, number),) = postgres.query("SELECT owner, number FROM registries")
-        return bool(owner == winner(members(), number % SLOTS)[1])
+        slot = number % SLOTS
+        return bool(owner == max(members(), key=lambda each: scores(each)[slot], default=0))
 
     async def main(first: HostProcess, second: HostProcess) -> None:
         async with clusters(postgres, lease_seconds=2.5) as cluster:

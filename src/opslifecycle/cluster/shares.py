@@ -8,7 +8,7 @@ own share. With slots, a host reads only the registries that it has to open.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 
 from opslifecycle.stores.postgres.claims import OWNER_LIVES
 from opslifecycle.stores.postgres.link import Deadline, Link
@@ -16,7 +16,7 @@ from opslifecycle.stores.postgres.schema import SLOTS
 from opslifecycle.stores.postgres.statements import keys_text
 
 #: The score of a slot without a member.
-_NO_MEMBER = (b"", 0)
+_NO_MEMBER = (-1, 0)
 #: With more hosts than these, each looks less often.
 MEMBERS_LOOKING = 100
 
@@ -36,18 +36,30 @@ class Shares:
         self.own = own
         self.members: frozenset[int] = frozenset()
         #: Of each slot, the highest score with its host.
-        self._best: list[tuple[bytes, int]] = [_NO_MEMBER] * SLOTS
+        self._best: list[tuple[int, int]] = [_NO_MEMBER] * SLOTS
 
     def update(self, members: frozenset[int]) -> frozenset[int]:
         """Return the host's slots among these members: none, if it is no member."""
         for member in members - self.members:
-            for slot in range(SLOTS):
-                self._best[slot] = max(self._best[slot], _score(member, slot))
-        for slot in range(SLOTS):
-            if self._best[slot][1] not in members:
-                self._best[slot] = winner(members, slot)
+            self._enter(member, range(SLOTS))
+        left = [slot for slot in range(SLOTS) if self._best[slot][1] not in members]
+        for slot in left:
+            self._best[slot] = _NO_MEMBER
+        for member in members if left else ():
+            self._enter(member, left)
         self.members = members
         return frozenset(slot for slot in range(SLOTS) if self._best[slot][1] == self.own)
+
+    def _enter(self, member: int, slots: Iterable[int]) -> None:
+        """Let a host have those of some slots for which its score is the highest."""
+        own = scores(member)
+        for slot in slots:
+            self._best[slot] = max(self._best[slot], (own[slot], member))
+
+
+def scores(member: int) -> Sequence[int]:
+    """Return the score of a host for each slot: numbers without any pattern."""
+    return memoryview(hashlib.shake_128(str(member).encode()).digest(4 * SLOTS)).cast("I")
 
 
 def looks_apart(members: int) -> float:
@@ -57,15 +69,6 @@ def looks_apart(members: int) -> float:
     their number.
     """
     return max(1.0, members / MEMBERS_LOOKING)
-
-
-def winner(members: Collection[int], slot: int) -> tuple[bytes, int]:
-    """Return the host that opens the registries of a slot, behind its score; host 0 without one."""
-    return max((_score(member, slot) for member in members), default=_NO_MEMBER)
-
-
-def _score(member: int, slot: int) -> tuple[bytes, int]:
-    return hashlib.blake2b(f"{member}:{slot}".encode(), digest_size=8).digest(), member
 
 
 def free_registries(

@@ -17,7 +17,7 @@ from opslifecycle.stores.postgres.link import Deadline, Link
 LAYOUT = 3
 POSITION_BITS = 40
 #: Hosts that share the registries divide them by the last bits of their numbers.
-SLOTS = 4096
+SLOTS = 1 << 14
 POSITION_MASK = (1 << POSITION_BITS) - 1
 
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
@@ -115,7 +115,7 @@ CREATE TABLE {s}.members (
 """,
     # What hosts that share all registries look for: the free ones of a slot.
     """
-CREATE INDEX registries_free ON {s}.registries ((number & 4095)) WHERE owner IS NULL;
+CREATE INDEX registries_free ON {s}.registries ((number & 16383)) WHERE owner IS NULL;
 """,
 )
 
