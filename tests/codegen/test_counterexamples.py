@@ -162,3 +162,17 @@ def test_proofs_spell_decimal_numbers_as_the_machine_does() -> None:
     (failed, _) = [each for each in result.failed if each.startswith("cheap")]
     assert "room: Room(fee 0.51)" in failed
     assert "booking 1: is new, status held, price 0.51, until datetime(2026, 1, 31," in failed
+
+
+def test_a_scenario_bounds_the_length_of_a_list() -> None:
+    text = MACHINE.replace(
+        "  Currency:", "  Names: {type: 'list[str]', max_length: 9}\n  Currency:"
+    )
+    text = text.replace("  until: {type:", "  names: {type: Names, initial: '[]'}\n  until: {type:")
+    text = text.replace(
+        "update: {booking.price:",
+        "update: {booking.names: \"booking.names + ['a']\", booking.price:",
+    )
+    declared = "scenarios: {one: {summary: One., entities: 1, bounds: {booking.names: 2}}}\n"
+    (scenario,) = scenarios(program_of(f"{text}{declared}".encode(), "booking.yaml"))
+    assert [each.most for each in scenario.bounds if each.name == "booking.names"] == [2]

@@ -454,6 +454,28 @@ class TestReset:
             "  reset from version 1 to 2: Every store was a trial.\n"
         )
 
+    def test_a_store_of_an_older_version_is_refused(self, changed: Path) -> None:
+        script = """
+import sys
+sys.path.insert(0, "src")
+from opslifecycle import SqliteStore, StoreVersionError
+import turnstile
+try:
+    with turnstile.GateRegistry(store=SqliteStore("gates.db")) as registry:
+        registry.install(turnstile.GateId.new(), "hall")
+except StoreVersionError as error:
+    print(error)
+"""
+        assert python("-c", script, cwd=changed).stdout == ""
+        assert self.reset(changed, "--reason", "Every store was a trial.") == 0
+        # What is generated later refuses it, too.
+        for summary in ("Pay.", "Pay at the gate."):
+            edit(changed / "machine/turnstile.yaml", "summary: Pay.", f"summary: {summary}")
+            assert main(["--project", str(changed), "generate"]) == 0
+            said = python("-c", script, cwd=changed).stdout
+            assert "turnstile version 1" in said
+            assert "version 2 or later: Every store was a trial." in said
+
     @pytest.mark.parametrize("options", [[], ["--reason", ""], ["--reason", " \n"]])
     def test_without_a_reason_nothing_changes(self, changed: Path, options: list[str]) -> None:
         before = {path: path.read_bytes() for path in generated(changed)}

@@ -355,7 +355,8 @@ class Checker:
             odd = right if left.ordered else left
             raise self.refuse(node, "wrong-type", f"expected numbers to compare, found {odd}")
         if join(left, right) is None:
-            raise self.refuse(node, "wrong-type", f"{left} is never equal to {right}")
+            what = "cannot be compared with" if ordered else "is never equal to"
+            raise self.refuse(node, "wrong-type", f"{left} {what} {right}")
 
     # Narrowing ----------------------------------------------------------------------------------
 

@@ -68,7 +68,7 @@ def _check_order(order: Iterable[tuple[Expr, Expression]], diagnostics: Diagnost
     for expr, tree in order:
         if tree.type.kind in _SORTABLE:
             continue
-        hint = "expected a bool, an int, a float, a str or an id"
+        hint = "expected a bool, a number, a str, bytes, a time, a duration or an id"
         if tree.type.optional:
             hint = f"None has no place in an order: write {expr} if {expr} is not None else …"
         message = f"a listing cannot be sorted by {tree.type}"

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.ir.program import Program, named_timers
+from opslifecycle_codegen.ir.several import DICT, LIST, element_of
+from opslifecycle_codegen.ir.types import Type
 from opslifecycle_codegen.source.reader import Node, Scalar
 from opslifecycle_codegen.source.words import Name, Text
 
@@ -84,8 +86,14 @@ def _counts(program: Program) -> list[str]:
         f"{owner}.{name}"
         for owner, fields in owners.items()
         for name, type in fields.items()
-        if type.required.integral and name not in program.machine.settings
+        if counted(type) is not None and name not in program.machine.settings
     ]
+
+
+def counted(type: Type) -> Type | None:
+    """Return what a bound limits: a number, those of a dict, the length of a list; or None."""
+    number = element_of(type) if type.required.kind == DICT else type.required
+    return number if number.integral or number.kind == LIST else None
 
 
 def _known(

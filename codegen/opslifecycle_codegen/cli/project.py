@@ -88,7 +88,7 @@ def _compile(project: Path, config: MachineConfig, reset: Reset | None) -> Compi
     renderer = Renderer(program, config, digest(machine), sampled(program))
     found = compare_with_lock(project, config, program, renderer.lock, diagnostics, reset)
     diagnostics.stop_if_any()
-    files = renderer.files()
+    files = renderer.files(found.resets)
     extra: dict[str, object] = {}
     if found.resets:
         extra[lock.RESETS] = found.resets

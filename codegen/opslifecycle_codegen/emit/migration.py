@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from attrs import frozen
 
+from opslifecycle_codegen.compat.lock import Reset
 from opslifecycle_codegen.emit import layout
 from opslifecycle_codegen.ir.messages import (
     ACTIONS,
@@ -42,8 +43,9 @@ class MigrationStep:
 class MigrationLowering:
     """Lowers the migrations of a program to functions."""
 
-    def __init__(self, program: Program, width: int) -> None:
+    def __init__(self, program: Program, width: int, resets: Sequence[Reset] = ()) -> None:
         self._program = program
+        self._resets = resets
         self._symbols = program.symbols
         self._width = width
         self._functions: dict[str, EditFunction] = {}
@@ -54,17 +56,23 @@ class MigrationLowering:
 
     def steps(self) -> list[MigrationStep]:
         """Return the steps in order."""
-        return [self._step(step) for step in self._program.migrations.steps]
+        steps = [self._step(step) for step in self._program.migrations.steps]
+        # Migrations come after the last reset of the lock, and what is older is refused (ADR 0037).
+        return [*(self._refusal(int(e["to"]), str(e["reason"])) for e in self._resets[-1:]), *steps]
+
+    def _refusal(self, version: int, reason: str) -> MigrationStep:
+        """Return the step that refuses every version before one."""
+        found = f'f"{self._program.machine.machine} version {{version}}"'
+        known = layout.quoted(f"version {version} or later: {reason}")
+        lines = layout.call(
+            "raise _rt.StoreVersionError", [found, known], "", indent=8, width=self._width
+        )
+        return MigrationStep(version, lines)
 
     def _step(self, step: Migration) -> MigrationStep:
         version = step.version
         if step.refuses:
-            found = f'f"{self._program.machine.machine} version {{version}}"'
-            known = layout.quoted(f"version {version} or later: {step.reason}")
-            lines = layout.call(
-                "raise _rt.StoreVersionError", [found, known], "", indent=8, width=self._width
-            )
-            return MigrationStep(version, lines)
+            return self._refusal(version, step.reason)
         record = self._edit(step, RECORD, self._fields(RECORD), f"_record_{version}", "A record")
         registry = self._edit(
             step, REGISTRY, self._fields(REGISTRY), f"_registry_{version}", "The registry"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from opslifecycle_codegen.base.config import MachineConfig
@@ -66,10 +67,12 @@ class Renderer:
         self._names = public_names(program.machine)
         self._environment = environment()
         self._methods = {str(name) for name in public_methods(program.machine)}
+        self._resets: Sequence[lock.Reset] = ()
         self._archives = bool(list(archive_reads(program, self._names)))
 
-    def files(self) -> dict[PurePosixPath, str]:
+    def files(self, resets: Sequence[lock.Reset] = ()) -> dict[PurePosixPath, str]:
         """Return the text of every file, by its path relative to the project."""
+        self._resets = resets
         config = self._config
         modules = self._modules()
         bodies = {
@@ -297,7 +300,7 @@ class Renderer:
 
     def _storage(self) -> Context:
         program = self._program
-        view = storage.StorageLowering(program, self._names, self._width).view()
+        view = storage.StorageLowering(program, self._names, self._width, self._resets).view()
         return {
             "view": view,
             "version": program.machine.version,

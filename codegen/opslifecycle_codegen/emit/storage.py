@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from attrs import frozen
 
+from opslifecycle_codegen.compat.lock import Reset
 from opslifecycle_codegen.emit import layout
 from opslifecycle_codegen.emit.code import SUM, Code
 from opslifecycle_codegen.emit.constants import Constants
@@ -56,8 +59,11 @@ class StorageView:
 class StorageLowering:
     """Turns the fields of a program into what is written of a record, and what is read."""
 
-    def __init__(self, program: Program, names: PublicNames, width: int) -> None:
+    def __init__(
+        self, program: Program, names: PublicNames, width: int, resets: Sequence[Reset] = ()
+    ) -> None:
         self._program = program
+        self._resets = resets
         self._machine = program.machine
         self._names = names
         self._entity = names.variable
@@ -79,7 +85,7 @@ class StorageLowering:
         constant, body = self._constant(), self._body()
         members = self._constants.choose([kept.text, self._put().text])
         stays, put = (self._constants.short(each) for each in (kept, self._put()))
-        migrations = MigrationLowering(self._program, self._width)
+        migrations = MigrationLowering(self._program, self._width, self._resets)
         steps = migrations.steps()
         fields = [str(name) for name in self._machine.registry if name not in recovery.fields]
         registry = {name: symbols.registry_fields[name] for name in fields}

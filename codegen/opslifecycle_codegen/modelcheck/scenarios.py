@@ -12,12 +12,12 @@ from opslifecycle_codegen.analysis.scenario_rules import (
     CRASH_DISCARDING,
     DROP_BARRIER,
     DROP_WATCH,
+    counted,
 )
 from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression
 from opslifecycle_codegen.ir.feeds import feeds_transitions
 from opslifecycle_codegen.ir.program import Bulk, Choice, Command, Program
-from opslifecycle_codegen.ir.several import DICT, LIST, element_of
 from opslifecycle_codegen.ir.times import command_reads_now, literals, time_fields
 from opslifecycle_codegen.ir.types import ENTITY, decimal_notation
 from opslifecycle_codegen.modelcheck.interpreter import Interpreter
@@ -190,8 +190,8 @@ def _bounds(
     ):
         for place, (name, type) in enumerate(fields.items()):
             setting = owner == "registry" and name in program.machine.settings
-            number = element_of(type) if type.required.kind == DICT else type.required
-            if (number.integral or number.kind == LIST) and not setting:
+            number = counted(type)
+            if number is not None and not setting:
                 path, of_record = f"{owner}.{name}", owner == entity
                 source: Source = (ENTITY.kind if of_record else owner, name)
                 source = source if number.integral else length_of(source)
