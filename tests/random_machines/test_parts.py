@@ -35,6 +35,7 @@ PARTS: dict[Part, dict[str, Any]] = {
     jobs.numbers: {"removes": {"fields": ["sequence"], "registry": ["ended"]}},
     jobs.field: {"removes": {"fields": ["note"]}},
     jobs.registry_field: {"removes": {"registry": ["seen"]}},
+    jobs.counted: {"removes": {"registry": ["live_count"]}}, jobs.recounted: {},
     jobs.unique: {}, jobs.barrier: {}, jobs.watch: {}, jobs.deferral: {}, jobs.discard: {},
     jobs.listing: {},
     jobs.several: {"removes": {
@@ -44,6 +45,7 @@ PARTS: dict[Part, dict[str, Any]] = {
 }  # fmt: skip
 #: Those that no stored data may have, or that it must have.
 REFUSED: dict[Part, str] = {
+    jobs.counted: r"live_count counts live .* let live_count be `recovered_as: count\(…\)`",
     jobs.outcome: r"fields.terminal_outcome was the status and is Outcome \| None",
     jobs.unique: "stored records may have equal values of place, which become unique",
 }
@@ -209,6 +211,16 @@ def test_a_version_has_a_part_again(part: Part, tmp_path: Path) -> None:
 def test_a_part_is_refused(part: Part) -> None:
     (found,) = changed(job(), job(part))
     assert re.search(REFUSED[part], found)
+
+
+def test_records_that_a_counter_has_counted_as_ended_live_again() -> None:
+    def again(tree: Any) -> None:
+        tree["statuses"]["members"]["done"] = {"summary": "It was done.", "milestone": True}
+
+    found = changed(job(jobs.counted), job(jobs.counted, again, version=2, migrations={2: {}}))
+    assert found == [
+        "registry.live_count counts live records, which those with the status done become again"
+    ]
 
 
 def test_an_end_loses_its_outcome() -> None:

@@ -10,6 +10,7 @@ from opslifecycle_codegen.analysis import rules
 from opslifecycle_codegen.analysis.bulk import BulkCommands
 from opslifecycle_codegen.analysis.choices import choices
 from opslifecycle_codegen.analysis.commands import Commands
+from opslifecycle_codegen.analysis.counters import stored_counters
 from opslifecycle_codegen.analysis.crossings import Crossings
 from opslifecycle_codegen.analysis.defaults import keywords_of
 from opslifecycle_codegen.analysis.ends import Ends
@@ -75,7 +76,8 @@ def _ranged(machine: model.Machine, diagnostics: Diagnostics) -> Program:
     program = _Analyzer(placed(machine, diagnostics), diagnostics).run()
     if _is_contradictory(diagnostics):
         return program
-    return with_guards(program, find_ranges(program, diagnostics))
+    program = with_guards(program, find_ranges(program, diagnostics))
+    return evolve(program, counters=stored_counters(program))
 
 
 def _is_contradictory(diagnostics: Diagnostics) -> bool:

@@ -130,6 +130,24 @@ def live_counters(program: Program) -> dict[str, int]:
     return found
 
 
+def stored_counters(program: Program) -> dict[str, int]:
+    """Return the stored fields that are never negative because they count live records.
+
+    They are wrong where an older version has stored records and has not counted them.
+    """
+    recovery = program.recovery
+    if recovery is None:
+        return {}
+    rollback = [program.rollback.updates] if program.rollback is not None else []
+    ends = [*(step.updates for step in program.on_terminal), *rollback]
+    return {
+        field.removeprefix("registry."): added
+        for field, added in live_counters(program).items()
+        if field.removeprefix("registry.") not in recovery.fields
+        and any((_grown(field, updates) or 0) < 0 for updates in ends)
+    }
+
+
 def _known(values: Iterable[int | None]) -> list[int]:
     return [each for each in values if each is not None]
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Set
 from attrs import frozen
 
 from opslifecycle_codegen.compat.limits import ABSENT, FLATTENED, widens
-from opslifecycle_codegen.compat.lock import COUNTER, MILESTONES, Lock
+from opslifecycle_codegen.compat.lock import COUNTER, COUNTS, MILESTONES, Lock
 from opslifecycle_codegen.ir.messages import EFFECTS
 from opslifecycle_codegen.ir.migrations import RECORD
 
@@ -39,6 +39,7 @@ RULES = {
     "field-removed": PERSISTED,
     "field-widened": COMPATIBLE,
     "field-type": PERSISTED,
+    "uncounted-records": PERSISTED,
     "id-changed": PERSISTED,
     "tag-changed": PERSISTED,
     "absent-changed": PERSISTED,
@@ -163,6 +164,7 @@ def changes(old: Lock, new: Lock) -> list[Change]:
                 found.append(Change(rule, f"{name} is new"))
     found += _absent(old, new)
     found += _counter(old, new)
+    found += _counted(old, new)
     found += _identifiers(old, new)
     found += _keys(old, new)
     found += _messages(old["messages"], new["messages"])
@@ -229,6 +231,23 @@ def _counter(old: Lock, new: Lock) -> Iterator[Change]:
     if was and now != was:
         message = f"the feed was numbered by {was}, and {now} does not go on from there"
         yield Change("field-required", message)
+
+
+def _counted(old: Lock, new: Lock) -> Iterator[Change]:
+    """Yield counters of live records that do not count all that stores have.
+
+    Without the key, a lock does not say what its version has counted.
+    """
+    counts = new.get(COUNTS, {}) if old["stored"] and COUNTS in old else {}
+    again = {*old["terminal_statuses"]} - {*new["terminal_statuses"]}
+    for name, added in counts.items():
+        if old[COUNTS].get(name, 0) < added:
+            message = f"registry.{name} counts live records, and older versions have not counted"
+            fix = f"theirs; let {name} be `recovered_as: count(…)`"
+            yield Change("uncounted-records", f"{message} {fix}")
+        elif again:
+            message = f"registry.{name} counts live records, which those with the status"
+            yield Change("uncounted-records", f"{message} {', '.join(sorted(again))} become again")
 
 
 def _identifiers(old: Lock, new: Lock) -> list[Change]:

@@ -22,6 +22,8 @@ DRAFT = "draft"
 RESETS = "resets"
 #: The statuses that are no ends and have an outcome, in a machine that has any.
 MILESTONES = "milestone"
+#: The fields of the registry that count live records, each with the increment of one record.
+COUNTS = "counts"
 #: The field of the registry that numbers the entries of a stored feed.
 COUNTER = "counter"
 #: The ending of lock file names.
@@ -44,7 +46,7 @@ _SHAPES: dict[str, object] = {
     "terminal_statuses": [str], MILESTONES: [str], "ids": {str: str}, COUNTER: str,
     "keys": [{"fields": [str], "among": str}],
     "values": _FIELDS, "unions": _FIELDS, "tags": {str: str},
-    "absent": {str: str}, "stored": _FIELDS, "views": _FIELDS,
+    COUNTS: {str: int}, "absent": {str: str}, "stored": _FIELDS, "views": _FIELDS,
     "messages": {"sets": {str: [str]}, "arguments": _FIELDS},
 }  # fmt: skip
 #: The parts that older locks lack, or machines that do not need them.
@@ -60,6 +62,7 @@ _OPTIONAL = frozenset(
         "messages",
         MILESTONES,
         COUNTER,
+        COUNTS,
     }
 )
 
@@ -105,6 +108,7 @@ def lock_of(program: Program, digest: str) -> Lock:
         **({"ids": forms} if forms else {}),
         "stored": _stored(program),
         **_counter(program),
+        COUNTS: dict(program.counters),
         "absent": _absent(program),
         **({"keys": keys} if keys else {}),
         "views": views,

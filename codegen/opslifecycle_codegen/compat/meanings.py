@@ -22,6 +22,7 @@ MEANINGS = {
     "field-removed": "A field of a value or of a record is gone.",
     "field-widened": "The type of a field has the values that it had, and more.",
     "field-type": "The type of a field lacks values that it had, or is stored in another form.",
+    "uncounted-records": "A field counts live records, and has not counted all that stores have.",
     "id-changed": "Identifiers of a type have another form.",
     "tag-changed": "The key that names the variant in the JSON of a union is another one.",
     "absent-changed": "What a record has of a field that it was stored without is another value.",

@@ -7,7 +7,7 @@ import re
 
 from attrs import evolve
 
-from opslifecycle_codegen.compat.lock import COUNTER, MILESTONES, Lock
+from opslifecycle_codegen.compat.lock import COUNTER, COUNTS, MILESTONES, Lock
 from opslifecycle_codegen.ir.messages import ACTIONS, ARGUMENTS
 from opslifecycle_codegen.ir.migrations import RECORD, REGISTRY, TYPES, Migration, Migrations
 
@@ -58,6 +58,8 @@ def _apply(migrations: Migrations, step: Migration, lock: Lock, new: Lock) -> No
             _apply_to_absent(lock.get("absent", {}), step, new)
         if part == REGISTRY and COUNTER in lock:
             lock[COUNTER] = renames.get(lock[COUNTER], lock[COUNTER])
+        if part == REGISTRY and COUNTS in lock:
+            lock[COUNTS] = {renames.get(name, name): n for name, n in lock[COUNTS].items()}
         if part in lock["unions"]:
             _rename_variants(lock, part, renames, removes, new["unions"].get(part, {}))
         messages = lock["messages"]

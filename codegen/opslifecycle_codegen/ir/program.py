@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from itertools import takewhile
 
-from attrs import evolve, field, frozen
+from attrs import Factory, evolve, field, frozen
 
 from opslifecycle_codegen.base.diagnostics import Location
 from opslifecycle_codegen.ir.built_ins import LEGAL_STATUS
@@ -338,6 +338,8 @@ class Program:
     error_fields: dict[str, dict[str, Type]]
     migrations: Migrations
     guard_analysis: GuardAnalysis | None = None
+    #: The stored fields of the registry that count live records, each with the increment of one.
+    counters: dict[str, int] = Factory(dict)
 
     def outcome_type(self) -> Type:
         """Return the type of outcomes, which waiters receive."""

@@ -177,6 +177,21 @@ def registry_field(tree: Tree) -> None:
     tree["registry"]["seen"] = {"type": "int", "initial": 3, "summary": "How many were seen."}
 
 
+def counted(tree: Tree) -> None:
+    """The registry counts live jobs."""
+    tree["registry"]["live_count"] = {"type": "int", "initial": 0, "summary": "How many live."}
+    tree["create"]["update"] = {"registry.live_count": "registry.live_count + 1"}
+    steps = tree.setdefault("on_terminal", [])
+    steps.append({"update": {"registry.live_count": "registry.live_count - 1"}})
+
+
+def recounted(tree: Tree) -> None:
+    """The registry counts live jobs, and those of a store once it is opened."""
+    counted(tree)
+    count = "count(each for each in jobs if not each.status.terminal)"
+    tree["registry"]["live_count"]["recovered_as"] = count
+
+
 def listing(tree: Tree) -> None:
     """Jobs are listed, and removed."""
     tree["listing"] = {"summary": "All.", "method": "all", "order": ["job.place"],
