@@ -58,7 +58,7 @@ def gain_cursors(pick: Pick, tree: Tree, edit: Edit) -> bool:
 
 def gain_retention(pick: Pick, tree: Tree, edit: Edit) -> bool:
     """Evict what is old, for an archive or for good."""
-    if "retention" in tree or "feed" not in tree:
+    if "retention" in tree or ("feed" not in tree and not gain_feed(pick, tree, edit)):
         return False
     tree["settings"]["gained_kept"] = {
         "summary": "How many stay.", "type": "int", "default": pick.integer(1, 3), "at_least": 1

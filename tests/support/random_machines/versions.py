@@ -285,7 +285,8 @@ class Versions:
                 seen = new.seen(looking.records)
         except Exception as error:
             raise FaultError("a reader of the next version", repr(error)) from error
-        Comparison(old, new, before, seen, edit).run()
+        # The timers of a registry are those of its owner.
+        Comparison(old, new, attrs.evolve(before, timers={}), seen, edit).run()
 
     def _examine(self, reader: Reader, stored: Stored) -> None:
         """Have `opslifecycle doctor` look at a file."""
