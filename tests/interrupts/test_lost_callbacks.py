@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
-from opslifecycle import AsyncRegistry, Completed, MemoryStore, Registry
+from opslifecycle import AsyncRegistry, Completed, Failed, MemoryStore, Registry
 from opslifecycle.work import Supervisor, current, jobs, tending
+from opslifecycle.work.cancelling import finished
 from opslifecycle.work.job import Job
 
 from tests.support.builders import result, running, spec
@@ -178,3 +180,29 @@ def test_many_jobs_are_looked_at_in_parts(monkeypatch: pytest.MonkeyPatch) -> No
     of_a_round = [tending.PART_SECONDS, tending.PART_SECONDS, DEADLINE_SECONDS]
     expected = 2 * [*range(8)], 2 * of_a_round
     assert Helper().ask(lambda: asyncio.run(main())) == expected
+
+
+def test_an_interrupt_before_the_wait_for_a_program_starts_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raised = [_AlarmError()]
+
+    async def interrupted(future: Any, on_cancel: Any) -> None:
+        if raised:
+            raise raised.pop()
+        await finished(future, on_cancel)
+
+    monkeypatch.setattr("opslifecycle.work.processes.finished", interrupted)
+
+    async def main() -> None:
+        async with Supervisor(Registry()) as work:
+            before = asyncio.all_tasks()
+            outcome = await (await work.start(["touch", str(tmp_path / "started")]))
+            assert isinstance(outcome, Failed)
+            assert "_AlarmError" in outcome.error
+        # A task that starts a program and is cancelled with its loop lets the loop hang.
+        assert asyncio.all_tasks() <= before
+
+    Helper().ask(lambda: asyncio.run(main()))
+    assert not raised
+    assert not (tmp_path / "started").exists()

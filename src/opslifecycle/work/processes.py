@@ -75,15 +75,20 @@ async def as_process(job: Job, output_max: int, guardian: Guardian) -> AttemptEn
 
     job.interrupt = stop
     outputs = _Outputs(output_max)
-    # In a task of its own, because an interrupted start would leave a process without an owner.
-    running = asyncio.ensure_future(_run(process, outputs, guardian, stopping))
+    running: asyncio.Task[int] | None = None
     try:
+        # In a task of its own, because an interrupted start would leave a process without an owner.
+        running = asyncio.create_task(_run(process, outputs, guardian, stopping))
         await finished(running, cancel)
         code = running.result()
     except GeneratorExit:
         # The loop is closed, and nothing can be awaited.
         raise
     except BaseException as error:
+        # Before the first wait the task has not begun, and now it starts nothing.
+        stop()
+        if running is not None:
+            await finished(running, cancel)
         return Raised(error)
     if stopping.done():
         return Raised(asyncio.CancelledError())
@@ -95,6 +100,8 @@ async def _run(
 ) -> int:
     """Run a process, kill the rest of its group, and return its exit code."""
     transport: asyncio.SubprocessTransport | None = None
+    if stopping.done():
+        raise asyncio.CancelledError
     try:
         transport, _ = await asyncio.get_running_loop().subprocess_exec(
             lambda: outputs,
