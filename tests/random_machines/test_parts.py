@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 from opslifecycle import ManualClock, MemoryStore, PostgresStore, SqliteStore, StoreVersionError
 from opslifecycle import Reader as StoreReader
+from opslifecycle.cli.doctor import examine
+from opslifecycle.cli.packages import machine_of
+from opslifecycle.inspection.locations import location_of
 from opslifecycle.stores.base import Store
 
 from tests.support.postgres.databases import Database
@@ -385,3 +388,11 @@ def test_a_reader_follows_a_store_whose_owner_gains_a_feed(tmp_path: Path) -> No
             (entry,) = registry.ends().list_since(0).entries
             assert (entry.seq, entry.job_id) == (1, ids[8])
             assert registry.ends().epoch_id == epoch
+
+
+def test_doctor_looks_at_a_store_before_its_machine_gains_an_archive(tmp_path: Path) -> None:
+    with versions(job(), job(jobs.archive)) as (old, new):
+        in_file(tmp_path / "jobs.db").opened(old, each_status)
+        machine = machine_of(new.package.__name__)
+        location = location_of(str(tmp_path / "jobs.db"))
+        assert examine(location, machine, lambda line: None) == (1, 0)

@@ -15,7 +15,7 @@ from opslifecycle.cli.packages import (
 from opslifecycle.cli.stores import print_line, store_option, told_errors
 from opslifecycle.cli.text import one_line
 from opslifecycle.inspection.locations import Location
-from opslifecycle.stores.base import Commit, SchemaVersion, Store, StoreContents
+from opslifecycle.stores.base import ArchivedRow, Commit, SchemaVersion, Store, StoreContents
 from opslifecycle.stores.reading import StoredRegistry
 
 
@@ -91,6 +91,10 @@ class _DryRun(Store):
 
     def append(self, commit: Commit) -> None:
         """Discard the commit."""
+
+    def archived_before(self, sequence: int | None, limit: int) -> list[ArchivedRow]:
+        """Return nothing: where a feed would begin, no invariant says."""
+        return []
 
     def close(self) -> None:
         """Do nothing, because nothing was opened."""

@@ -240,7 +240,7 @@ class Versions:
 
     def _open(self, old: Reader, new: Reader, stored: Stored, seen: Seen, edit: Edit) -> bool:
         """Open a store with the next version; return whether it is not refused."""
-        if edit.refuses or not edit.lost.isdisjoint(seen.stored_names()):
+        if edit.refuses or not edit.lost.isdisjoint(self._named(new, seen)):
             self._refused(new, stored)
             return False
         before = seen.renamed(edit.renames)
@@ -254,6 +254,11 @@ class Versions:
             self._refused(old, stored)
         self.tally.reopened += 1
         return True
+
+    def _named(self, new: Reader, seen: Seen) -> set[str]:
+        """The effects and actions that stored data names when the next version reads it."""
+        has_history = new.program.machine.history is not None
+        return (seen if has_history else attrs.evolve(seen, histories={})).stored_names()
 
     def _seen(self, reader: Reader, stored: Stored, *, as_stored: bool = False) -> Seen:
         try:
