@@ -163,10 +163,14 @@ class Committer(Generic[IdT, RecordT]):
                 self._meet_deadlines()
             self._write_last()
         except OwnershipLostError:
-            # Before waits end, after which a caller may open the store again.
-            self._store.close()
+            self._give_up(OwnershipLostError)
             return OwnershipLostError
         return RegistryClosedError
+
+    def _give_up(self, reason: type[OpsLifecycleError]) -> None:
+        """Refuse what comes, and close the store: who hears of it may open the store again."""
+        self._engine.refuse(reason)
+        self._store.close()
 
     def _finish(self, reason: type[OpsLifecycleError]) -> None:
         """End every wait, fail every unanswered command, and close the store; twice is harmless."""
@@ -284,11 +288,11 @@ class Committer(Generic[IdT, RecordT]):
         except BaseException as error:
             # The error then closes the registry, so these commands get their answer here.
             reason: OpsLifecycleError = InternalError(error_text(error, repr))
+            later: type[OpsLifecycleError] = CommandInterruptedError
             if isinstance(error, OwnershipLostError):
-                reason = error
+                reason, later = error, OwnershipLostError
             try:
-                # First, because a caller with an answer may open the store again at once.
-                self._store.close()
+                self._give_up(later)
             finally:
                 set_results(batch, [reason.clone() for _ in batch])
             raise

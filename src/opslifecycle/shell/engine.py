@@ -309,6 +309,18 @@ class Engine(Generic[IdT, RecordT]):
         if self.effects.outbox is not None:
             self.effects.outbox.stop(wait=wait)
 
+    def refuse(self, reason: type[OpsLifecycleError]) -> None:
+        """Close, while waits go on until `end`; twice is harmless.
+
+        Args:
+            reason: The error of every later command, unless the registry is closed already.
+        """
+        self.lock.hold(self._refuse_locked, reason)
+
+    def _refuse_locked(self, reason: type[OpsLifecycleError]) -> None:
+        if self.closed is None:
+            self.closed = reason
+
     def end(self, reason: type[OpsLifecycleError]) -> None:
         """Close and end every wait; twice is harmless.
 
@@ -324,8 +336,7 @@ class Engine(Generic[IdT, RecordT]):
 
     def end_locked(self, reason: type[OpsLifecycleError] = RegistryClosedError) -> None:
         """Do what `end` does; called with the lock held."""
-        if self.closed is None:
-            self.closed = reason
+        self._refuse_locked(reason)
         self.effects.end()
 
     def detach_after_fork(self) -> None:
