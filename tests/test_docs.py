@@ -28,8 +28,12 @@ PAGE_NAMES = sorted(
 #: Pages beside these four folders: the first page, and what others link to.
 ELSEWHERE = {"index", "generated", "decisions"}
 
-#: Pages whose commands take the longest.
-AT_NIGHT = {"howto/operations", "howto/rename", "howto/add-a-status", "howto/postgres"}
+#: Pages whose commands take the longest, or resemble those of other pages.
+AT_NIGHT = {
+    *["howto/operations", "howto/rename", "howto/add-a-status", "howto/postgres", "howto/draft"],
+    *["howto/numbers", "howto/collections", "howto/regions", "howto/times", "howto/verify"],
+    *["howto/pages", "howto/calls", "howto/guards", "howto/groups", "howto/changes"],
+}
 
 
 def text_of(page: str) -> str:

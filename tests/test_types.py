@@ -13,7 +13,7 @@ from tests.support.scale import WHOLE
 
 ROOT = Path(__file__).parents[1]
 #: By day, what users run; `make check` and `make nightly` read the tests and the documentation too.
-BY_DAY = ["src", "codegen", "examples/work", "examples/a2a_server", "examples/mcp_server"]
+BY_DAY = ["src", "codegen"]
 EXAMPLES = sorted((ROOT / "examples").glob("*/src"))
 
 

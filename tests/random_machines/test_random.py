@@ -27,7 +27,7 @@ from tests.support.scale import WHOLE
 
 MACHINES = 320
 #: What the examined machines must show between them.
-WANTED = FEATURES if WHOLE else FEATURES[::4]
+WANTED = FEATURES if WHOLE else FEATURES[::6]
 #: They are only built: that takes little.
 KEYS_MACHINES = 320
 
