@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -206,3 +207,31 @@ def test_an_interrupt_before_the_wait_for_a_program_starts_none(
     Helper().ask(lambda: asyncio.run(main()))
     assert not raised
     assert not (tmp_path / "started").exists()
+
+
+def test_an_interrupt_before_the_wait_for_a_call_ends_the_record_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    raised, may_end, has_ended = [_AlarmError()], threading.Event(), threading.Event()
+
+    async def interrupted(future: Any, on_cancel: Any) -> None:
+        if raised:
+            raise raised.pop()
+        may_end.set()
+        await finished(future, on_cancel)
+
+    monkeypatch.setattr("opslifecycle.work.attempts.finished", interrupted)
+
+    def call() -> None:
+        assert may_end.wait(DEADLINE_SECONDS)
+        has_ended.set()
+
+    async def main() -> None:
+        async with Supervisor(Registry()) as work:
+            outcome = await (await work.start(call))
+            assert has_ended.is_set()
+            assert isinstance(outcome, Failed)
+            assert "_AlarmError" in outcome.error
+
+    Helper().ask(lambda: asyncio.run(main()))
+    assert not raised

@@ -7,7 +7,7 @@ import functools
 import inspect
 import pickle
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from contextvars import copy_context
 from types import FunctionType
 from typing import cast
@@ -72,14 +72,22 @@ async def _in_executor(
 ) -> AttemptEnd:
     job.interrupt = None
 
+    def cancel() -> None:
+        job.cancel(None)
+
+    submitted: Future[AttemptEnd] | None = None
     try:
-        future = asyncio.wrap_future(executor.submit(call, *arguments))
-        await finished(future, lambda: job.cancel(None))
+        submitted = executor.submit(call, *arguments)
+        future = asyncio.wrap_future(submitted)
+        await finished(future, cancel)
         return future.result()
     except GeneratorExit:
         raise
     except BaseException as error:
-        # The executor is shut down or broken, or could not transfer the result.
+        # The executor is shut down or broken, or could not transfer the result. After an interrupt
+        # the call goes on, and its record with it.
+        if isinstance(submitted, Future) and not submitted.done():
+            await finished(asyncio.wrap_future(submitted), cancel)
         return Raised(error)
 
 
