@@ -60,7 +60,7 @@ def popped(pick: Pick, holder: dict[str, Any]) -> bool:
 def add_update(pick: Pick, tree: Tree, edit: Edit) -> bool:
     """Have an action set what nothing has set."""
     entity, actions = tree["entity"], [a for a in tree["actions"].values() if isinstance(a, dict)]
-    held = [name for name, each in tree["fields"].items() if "initial" in each]
+    held = [name for name, each in tree.get("fields", {}).items() if "initial" in each]
     constant = [f"{entity}.{n}" for n in held if f"{entity}.{n}" not in targets_of(tree)]
     if not constant or not actions:
         return False

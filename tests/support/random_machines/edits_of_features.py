@@ -83,7 +83,7 @@ def _declare_loss(tree: Tree, edit: Edit, name: str) -> None:
             f"transition_{word}" for word in re.findall(r"transition\.(\w+)", str(tree["feed"]))
         }
         noted |= {"transition_action"} if isinstance(tree["feed"].get("of"), list) else set()
-        edit.remove("fields", sorted({"sequence", *noted} - tree["fields"].keys()))
+        edit.remove("fields", sorted({"sequence", *noted} - tree.get("fields", {}).keys()))
         counters = {str(tree["feed"].get("counter", "last_sequence")), "watermark"}
         counters |= {"dropped_through"}
         counters = counters - tree.get("registry", {}).keys()

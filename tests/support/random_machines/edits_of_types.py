@@ -11,7 +11,7 @@ from tests.support.random_machines.picking import Pick
 
 def change_initial(pick: Pick, tree: Tree, edit: Edit) -> bool:
     """Have a field begin with something else, or with what another begins with."""
-    fields = {name: each for name, each in tree["fields"].items() if "initial" in each}
+    fields = {name: each for name, each in tree.get("fields", {}).items() if "initial" in each}
     name = one_of(pick, fields)
     if name is None or edit.instead:
         return False
@@ -27,7 +27,7 @@ def change_initial(pick: Pick, tree: Tree, edit: Edit) -> bool:
 
 
 def change_type(pick: Pick, tree: Tree, edit: Edit) -> bool:
-    holders = [tree["fields"], tree.get("registry", {})]
+    holders = [tree.get("fields", {}), tree.get("registry", {})]
     holders += [each["fields"] for each in tree.get("values", {}).values() if "fields" in each]
     holder = pick.one(holders)
     name = one_of(pick, holder)
@@ -69,7 +69,7 @@ def change_limits(pick: Pick, tree: Tree, edit: Edit) -> bool:
 
 
 def remove_field(pick: Pick, tree: Tree, edit: Edit) -> bool:
-    name = one_of(pick, tree["fields"])
+    name = one_of(pick, tree.get("fields"))
     if name is None:
         return False
     del tree["fields"][name]
@@ -109,7 +109,7 @@ def add_field(pick: Pick, tree: Tree, edit: Edit) -> bool:
 def begin_otherwise(pick: Pick, tree: Tree, edit: Edit) -> bool:
     """Another initial value, with what older records have that are stored without it."""
     found = {
-        name: each for name, each in tree["fields"].items()
+        name: each for name, each in tree.get("fields", {}).items()
         if each.get("type", "").removesuffix(" | None") in VALUES
         and each.get("initial") in [v for v, _ in VALUES[each["type"].removesuffix(" | None")]]
     }  # fmt: skip
