@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -235,3 +237,32 @@ def test_an_interrupt_before_the_wait_for_a_call_ends_the_record_with_it(
 
     Helper().ask(lambda: asyncio.run(main()))
     assert not raised
+
+
+def test_a_block_that_is_thrown_away_with_its_loop_awaits_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", told.append)
+    supervisor: Supervisor[Any, Any, Any] = Supervisor(Registry())
+
+    async def main() -> None:
+        async with supervisor as work:
+            await work.start(asyncio.sleep, DEADLINE_SECONDS)
+            await asyncio.sleep(DEADLINE_SECONDS)
+
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(main())
+    loop.run_until_complete(asyncio.sleep(0.01))
+    loop.close()
+    # asyncio says so of every task that does not end.
+    task._log_destroy_pending = False  # type: ignore[attr-defined]
+    del task
+    gc.collect()
+    assert [each.exc_value for each in told] == []
+    asyncio.run(_used_again(supervisor))
+
+
+async def _used_again(supervisor: Supervisor[Any, Any, Any]) -> None:
+    async with supervisor as work:
+        await (await work.start(asyncio.sleep, 0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from concurrent.futures import Executor
 from types import TracebackType
@@ -113,6 +114,10 @@ class Supervisor(Generic[IdT, OutcomeT, ResultsT]):
         traceback: TracebackType | None,
     ) -> None:
         block = self._opened()
+        if kind is GeneratorExit and asyncio._get_running_loop() is None:
+            # The coroutine was thrown away with its loop, and nothing can be awaited.
+            self._block = None
+            return
         try:
             await block.end(cancelling=kind is not None or self._on_exit == "cancel")
             self._block = None
