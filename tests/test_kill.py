@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -78,7 +79,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def stored_statuses(path: Path) -> dict[str, str]:
     """The status of each stored record, by the name of its registry."""
-    with sqlite3.connect(path) as database:
+    with closing(sqlite3.connect(path)) as database, database:
         found = dict(database.execute("SELECT registry, status FROM records").fetchall())
     database.close()
     return found

@@ -8,6 +8,7 @@ import pickle
 import sqlite3
 import traceback
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -80,7 +81,7 @@ def altered(folder: Path) -> None:
     path = folder / "a.db"
     with Registry(store=SqliteStore(path)) as registry:
         registry.register_operation(spec())
-    with sqlite3.connect(path) as database:
+    with closing(sqlite3.connect(path)) as database, database:
         database.execute("UPDATE log SET body = '{}' WHERE key IN (SELECT min(key) FROM log)")
     database.close()
     Registry(store=SqliteStore(path))

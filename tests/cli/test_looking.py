@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -257,7 +257,7 @@ class TestDoctor:
         done = command_line("doctor")
         assert done.returncode == 0
         assert "theirs: not checked, it belongs to another machine" in done.stdout
-        with sqlite3.connect(store) as database:
+        with closing(sqlite3.connect(store)) as database, database:
             database.execute("DELETE FROM registries WHERE name != 'theirs'")
         database.close()
         done = command_line("ls")
@@ -276,7 +276,7 @@ class TestDoctor:
 
     def test_an_altered_one(self, store: Path) -> None:
         has_run(store)
-        with sqlite3.connect(store) as database:
+        with closing(sqlite3.connect(store)) as database, database:
             database.execute("UPDATE log SET id = 'x' WHERE key & 255 = 2")
         database.close()
         done = command_line("doctor")

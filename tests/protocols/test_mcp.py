@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -246,7 +246,7 @@ def test_a_task_is_durable_before_its_client_knows_it(tmp_path: Path) -> None:
         server = Server(SqliteStore(tmp_path / "tasks.db"))
         async with server.running(), server.client() as client:
             task = await server.begin(client, "work", text="hi")
-            with sqlite3.connect(tmp_path / "tasks.db") as file:
+            with closing(sqlite3.connect(tmp_path / "tasks.db")) as file, file:
                 rows = file.execute("SELECT status FROM records WHERE id = ?", (task.task_id,))
                 assert rows.fetchall() == [("working",)]
 

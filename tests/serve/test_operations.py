@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -217,7 +218,7 @@ def test_a_store_that_cannot_be_read_is_unavailable_until_it_can(store: Path) ->
             completed(registry)
         assert client.get("/readyz").status_code == 200
         assert names_of(client.get("/v1/operations")) == ["work"]
-        with sqlite3.connect(store) as database:
+        with closing(sqlite3.connect(store)) as database, database:
             database.execute("UPDATE log SET body = '{}'")
         database.close()
     with served(store) as client:
