@@ -237,6 +237,15 @@ def test_every_host_computes_the_same_shares_whatever_it_has_seen_before() -> No
         assert share == {slot for slot in range(SLOTS) if best[slot] == 3}
 
 
+def test_the_index_of_free_registries_is_by_slot(postgres: Database) -> None:
+    make_registries(postgres, ["r"])
+    ((index,),) = postgres.query(
+        "SELECT indexdef FROM pg_indexes WHERE indexname = 'registries_free' AND schemaname = %s",
+        postgres.schema,
+    )
+    assert f"number & {SLOTS - 1}" in index
+
+
 def test_what_no_living_process_owns_is_free(postgres: Database) -> None:
     names = [f"r{number}" for number in range(7)]
     make_registries(postgres, names)
@@ -262,6 +271,7 @@ def test_what_no_living_process_owns_is_free(postgres: Database) -> None:
         found = free_registries(link, postgres.schema, "ops_lifecycle", some, within(10))
         assert found == {"r2": slots["r2"]}
         assert free_registries(link, postgres.schema, "ops_lifecycle", (), within(10)) == {}
+        assert free_registries(link, postgres.schema, "no such", range(SLOTS), within(10)) == {}
     finally:
         link.close()
 

@@ -30,16 +30,20 @@ class Shares:
     Attributes:
         own: The host.
         members: The hosts, as of the last update.
+        slots: The slots of the host among them.
     """
 
     def __init__(self, own: int) -> None:
         self.own = own
         self.members: frozenset[int] = frozenset()
+        self.slots: frozenset[int] = frozenset()
         #: Of each slot, the highest score with its host.
         self._best: list[tuple[int, int]] = [_NO_MEMBER] * SLOTS
 
     def update(self, members: frozenset[int]) -> frozenset[int]:
         """Return the host's slots among these members: none, if it is no member."""
+        if members == self.members:
+            return self.slots
         for member in members - self.members:
             self._enter(member, range(SLOTS))
         left = [slot for slot in range(SLOTS) if self._best[slot][1] not in members]
@@ -48,7 +52,8 @@ class Shares:
         for member in members if left else ():
             self._enter(member, left)
         self.members = members
-        return frozenset(slot for slot in range(SLOTS) if self._best[slot][1] == self.own)
+        self.slots = frozenset(slot for slot, best in enumerate(self._best) if best[1] == self.own)
+        return self.slots
 
     def _enter(self, member: int, slots: Iterable[int]) -> None:
         """Let a host have those of some slots for which its score is the highest."""
@@ -63,10 +68,13 @@ def scores(member: int) -> Sequence[int]:
 
 
 def looks_apart(members: int) -> float:
-    """Return how many pauses lie between two looks of a host, when there are so many hosts.
+    """Return how many pauses lie between two looks of a host.
 
     A look reads one row for each host, so the looks of all together would grow with the square of
     their number.
+
+    Args:
+        members: The number of hosts.
     """
     return max(1.0, members / MEMBERS_LOOKING)
 
@@ -82,7 +90,8 @@ def free_registries(
     Returns:
         The names of the registries, with their slots.
     """
-    gone = link.run(
+    # One row without an owner says that there are registries without one.
+    owners = link.run(
         f"""
 WITH RECURSIVE owning(owner) AS (
     SELECT min(owner) FROM {schema}.registries
@@ -91,16 +100,23 @@ WITH RECURSIVE owning(owner) AS (
     FROM owning WHERE owning.owner IS NOT NULL
 )
 SELECT owner FROM owning WHERE owner IS NOT NULL AND owner NOT IN (
-    SELECT o.owner FROM {schema}.owners o WHERE {OWNER_LIVES})""",
+    SELECT o.owner FROM {schema}.owners o WHERE {OWNER_LIVES})
+UNION ALL
+SELECT NULL WHERE EXISTS (
+    SELECT 1 FROM {schema}.registries WHERE machine = $1 AND owner IS NULL)""",
+        machine,
         deadline=deadline,
     )
+    if not owners or not slots:
+        return {}
+    gone = [int(owner) for (owner,) in owners if owner is not None]
     slot = f"number & {SLOTS - 1}"
     wanted = f"SELECT name, {slot} FROM {schema}.registries WHERE {slot} = ANY($1::integer[])"
     # With the owners as values, the planner knows how few they are.
     rows = link.run(
         f"{wanted} AND machine = $2 AND owner IS NULL"
         f" UNION ALL {wanted} AND machine = $2 AND owner = ANY($3::bigint[])",
-        keys_text(sorted(slots)), machine, keys_text([int(owner or 0) for (owner,) in gone]),
+        keys_text(sorted(slots)), machine, keys_text(gone),
         deadline=deadline,
     )  # fmt: skip
     return {str(name): int(found or 0) for name, found in rows}
