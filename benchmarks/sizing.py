@@ -190,7 +190,7 @@ def _log(link: Link) -> int:
 
 
 def _look(link: Link, owners: int) -> float:
-    """Return the server's seconds for a look when so many hosts own all registries."""
+    """Return the server's seconds for a look when a number of hosts own all registries."""
     for statement in (
         f"TRUNCATE {_SCHEMA}.owners CASCADE", f"TRUNCATE {_SCHEMA}.registries",
         f"INSERT INTO {_SCHEMA}.owners SELECT number, '', false, now() + interval '1 h'"

@@ -31,7 +31,7 @@ from tests.support.files import Files, Operation
 from tests.support.scale import whole_or
 
 AGENT = CompletionCursorConsumer.AGENT_APPLIED
-#: One in so many images is opened.
+#: Of every STEP images, one is opened.
 STEP = whole_or(1, 3)
 
 

@@ -23,11 +23,11 @@ def whole_or(whole: int, share: int) -> int:
 def share(
     cases: Sequence[Any], by_day: int, *, id: Callable[[Any], str] | None = None
 ) -> list[ParameterSet]:
-    """Return the cases of `parametrize`: so many, evenly spread, for `make test` too.
+    """Return the cases of `parametrize`: some of them, evenly spread, for `make test` too.
 
     Args:
         cases: Each a value, or a tuple with one for each parameter.
-        by_day: How many run in `make test`; the others have the marker `nightly`.
+        by_day: How many of them run in `make test`; the others have the marker `nightly`.
         id: What a case is called; by default as pytest calls it.
     """
     assert 0 < by_day < len(cases)

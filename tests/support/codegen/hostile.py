@@ -191,7 +191,7 @@ def methods_and_fields() -> Machine:
         machine["fields"][word] = {"type": "int | None", "initial": word}
     machine["snapshot"]["fields"].update({word: f"alpha.{word}" for word in fields})
     machine["settings"] = {
-        word: {"summary": "So many.", "type": "int", "default": 7, "at_least": 1}
+        word: {"summary": "A count.", "type": "int", "default": 7, "at_least": 1}
         for word in free("a setting", free("a field of the registry, or a setting", snake_words()))
     }
     machine["listing"] = {
@@ -212,7 +212,7 @@ def registry_and_effects() -> Machine:
     machine = base("beta")
     words = free("a field of the registry, or a setting", snake_words())
     machine["registry"] = {
-        word: {"type": "int", "initial": "3", "summary": "So many."} for word in words
+        word: {"type": "int", "initial": "3", "summary": "A count."} for word in words
     }
     machine["statuses"]["members"].update(
         {word: {"summary": "It is so.", "terminal": False} for word in STATUSES}
@@ -280,7 +280,7 @@ def types_and_members() -> Machine:
     }
     machine["enums"]["ZzKind"] = {
         "summary": "A kind.",
-        "properties": {word: {"type": "int", "summary": "So many."} for word in properties},
+        "properties": {word: {"type": "int", "summary": "A count."} for word in properties},
         "members": {"one": {"summary": "One.", **dict.fromkeys(properties, 5)}},
     }
     machine["ids"].update({word: {"summary": "Names another."} for word in ids})

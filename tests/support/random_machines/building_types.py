@@ -218,6 +218,6 @@ class TypeBuilder:
         return self.pick.one(values.get(type) or self.shapes.enums[type])
 
     def type(self, *, optional: int = 0, among: list[str] | None = None) -> str:
-        """Some type; in so many of a hundred cases it may be None."""
+        """Some type; `optional` is the percentage of those that may be None."""
         found = self.pick.one(among or self.shapes.types())
         return f"{found} | None" if self.pick.chance(optional) else found
