@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import pickle
+import subprocess
 import sys
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import opslifecycle
@@ -105,16 +109,45 @@ def test_everything_public_is_there_and_errors_pickle() -> None:
         assert (copy, str(copy)) == (error, str(error))
 
 
-def test_importing_loads_neither_asyncio_nor_cattrs() -> None:
-    import subprocess
-
-    script = (
-        "import sys, opslifecycle; print(*({'asyncio', 'cattrs', 'sqlite3'} & set(sys.modules)))"
-    )
+def _loaded_by(statement: str) -> set[str]:
+    """Which modules a new interpreter has after a statement."""
+    script = f"import sys\n{statement}\nprint(*sys.modules, file=sys.stderr)"
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
-    assert done.stdout.split() == []
+    return set(done.stderr.split())
+
+
+def test_a_registry_loads_neither_asyncio_nor_cattrs() -> None:
+    loaded = _loaded_by("from opslifecycle import Registry")
+    assert "opslifecycle.operations" in loaded
+    assert not {"asyncio", "cattrs", "sqlite3"} & loaded
+
+
+def test_importing_the_package_loads_no_registry() -> None:
+    loaded = _loaded_by("import opslifecycle; opslifecycle.OpsLifecycleError")
+    assert {each for each in loaded if each.startswith("opslifecycle")} == {
+        "opslifecycle", "opslifecycle.errors", "opslifecycle.lazy",
+    }  # fmt: skip
+    assert "attr" not in loaded
+
+
+def test_type_checkers_see_the_names_that_are_imported_later() -> None:
+    assert opslifecycle.__file__ is not None
+    tree = ast.parse(Path(opslifecycle.__file__).read_text(encoding="utf-8"))
+    (guarded,) = [
+        each for each in tree.body
+        if isinstance(each, ast.If) and ast.unparse(each.test) == "TYPE_CHECKING"
+    ]  # fmt: skip
+    for statement in guarded.body:
+        assert isinstance(statement, ast.ImportFrom)
+        assert statement.module
+        for alias in statement.names:
+            there = getattr(import_module(statement.module), alias.name)
+            assert getattr(opslifecycle, alias.name) is there
+            assert alias.name in dir(opslifecycle) or alias.name == "PostgresStore"
+    with pytest.raises(AttributeError, match="'opslifecycle' has no attribute 'other'"):
+        getattr(opslifecycle, "other")  # noqa: B009
 
 
 def test_handles_are_kept_once_accepted() -> None:
@@ -142,6 +175,7 @@ def test_a_star_import_needs_no_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [each for each in sys.modules if each.startswith("opslifecycle.stores.postgres")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "psycopg", None)
+    monkeypatch.delitem(vars(opslifecycle), "PostgresStore", raising=False)
     for name in opslifecycle.__all__:
         assert getattr(opslifecycle, name) is not None
     with pytest.raises(ImportError, match=r"opslifecycle\[postgres\]"):

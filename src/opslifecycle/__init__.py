@@ -6,14 +6,12 @@ This module is the whole public surface.
 
 from typing import TYPE_CHECKING
 
-from opslifecycle.clock import Clock, ManualClock
 from opslifecycle.errors import (
     BarrierMemberRolledBackError,
     ChannelClosedError,
     ClockError,
     CommandInterruptedError,
     CommitInDoubtError,
-    CompletionFeedGap,
     CompletionFeedGapError,
     CursorOutOfRangeError,
     EpochChangedError,
@@ -35,78 +33,82 @@ from opslifecycle.errors import (
     TransactionEndedError,
     UnsupportedError,
 )
-from opslifecycle.shell.archive import Archived
-from opslifecycle.shell.consuming import Consumed, Consumer, Delivery, ThreadConsumer
-from opslifecycle.shell.feed import CompletionFeed
-from opslifecycle.shell.permissions import Permission
-from opslifecycle.shell.reader import Reader
-from opslifecycle.shell.transactions import AsyncTransaction, Transaction
-from opslifecycle.stores.base import MemoryStore, Store
-from opslifecycle.values.conversion import register_type, structure, unstructure
-from opslifecycle.values.dicts import FrozenDict
-from opslifecycle.values.pages import Page, PageCursor
-
-from opslifecycle.operations import (
-    DEFAULT_MAX_COMPLETED,
-    Aborted,
-    AlreadyPeerReadyError,
-    AlreadyRegisteredError,
-    AsyncRegistry,
-    BackendPeer,
-    Cancelled,
-    Completed,
-    CompletionBatch,
-    CompletionCursorConsumer,
-    CompletionEntry,
-    DuplicateWaitOperationError,
-    EpochCursorState,
-    Failed,
-    InvalidTransitionError,
-    MaxConcurrentExceededError,
-    OperationCompletionFeedClass,
-    OperationCompletionWakeClass,
-    OperationCompletionWatch,
-    OperationDurabilityClass,
-    OperationId,
-    OperationKind,
-    OperationLifecycleAction,
-    OperationLifecycleSnapshot,
-    OperationNotFoundError,
-    OperationOrder,
-    OperationPeerHandle,
-    OperationProgressUpdate,
-    OperationPublicResultClass,
-    OperationResult,
-    OperationSource,
-    OperationSpec,
-    OperationStatus,
-    OperationTerminalOutcome,
-    OperationTerminalOutcomeKind,
-    OpsLifecycleRegistry,
-    OwnerAdmission,
-    OwnerRetiredError,
-    OwnerSealedError,
-    PeerNotExpectedError,
-    Registry,
-    Retired,
-    RunId,
-    RuntimeEpochId,
-    SessionChild,
-    SessionId,
-    Terminated,
-    TrustedPeerDescriptor,
-    WaitAll,
-    WaitAllResult,
-    WaitAllSatisfied,
-    WaitAlreadyActiveError,
-    WaitNotActiveError,
-    WaitRequestId,
-)
+from opslifecycle.lazy import importing
 
 if TYPE_CHECKING:
+    from opslifecycle.clock import Clock, ManualClock
+    from opslifecycle.gaps import CompletionFeedGap
+    from opslifecycle.shell.archive import Archived
+    from opslifecycle.shell.consuming import Consumed, Consumer, Delivery, ThreadConsumer
+    from opslifecycle.shell.feed import CompletionFeed
+    from opslifecycle.shell.permissions import Permission
+    from opslifecycle.shell.reader import Reader
+    from opslifecycle.shell.transactions import AsyncTransaction, Transaction
+    from opslifecycle.stores.base import MemoryStore, Store
+
     # Not in `__all__`: a star import must not need the driver, which an extra installs.
     from opslifecycle.stores.postgres.store import PostgresStore as PostgresStore
     from opslifecycle.stores.sqlite.store import SqliteStore
+    from opslifecycle.values.conversion import register_type, structure, unstructure
+    from opslifecycle.values.dicts import FrozenDict
+    from opslifecycle.values.pages import Page, PageCursor
+
+    from opslifecycle.operations import (
+        DEFAULT_MAX_COMPLETED,
+        Aborted,
+        AlreadyPeerReadyError,
+        AlreadyRegisteredError,
+        AsyncRegistry,
+        BackendPeer,
+        Cancelled,
+        Completed,
+        CompletionBatch,
+        CompletionCursorConsumer,
+        CompletionEntry,
+        DuplicateWaitOperationError,
+        EpochCursorState,
+        Failed,
+        InvalidTransitionError,
+        MaxConcurrentExceededError,
+        OperationCompletionFeedClass,
+        OperationCompletionWakeClass,
+        OperationCompletionWatch,
+        OperationDurabilityClass,
+        OperationId,
+        OperationKind,
+        OperationLifecycleAction,
+        OperationLifecycleSnapshot,
+        OperationNotFoundError,
+        OperationOrder,
+        OperationPeerHandle,
+        OperationProgressUpdate,
+        OperationPublicResultClass,
+        OperationResult,
+        OperationSource,
+        OperationSpec,
+        OperationStatus,
+        OperationTerminalOutcome,
+        OperationTerminalOutcomeKind,
+        OpsLifecycleRegistry,
+        OwnerAdmission,
+        OwnerRetiredError,
+        OwnerSealedError,
+        PeerNotExpectedError,
+        Registry,
+        Retired,
+        RunId,
+        RuntimeEpochId,
+        SessionChild,
+        SessionId,
+        Terminated,
+        TrustedPeerDescriptor,
+        WaitAll,
+        WaitAllResult,
+        WaitAllSatisfied,
+        WaitAlreadyActiveError,
+        WaitNotActiveError,
+        WaitRequestId,
+    )
 
 __all__ = [
     "DEFAULT_MAX_COMPLETED",
@@ -212,16 +214,38 @@ __all__ = [
     "unstructure",
 ]
 
+#: Where the names are that come from neither the errors nor the shipped machine.
+_PLACES = {
+    "Archived": "shell.archive",
+    "AsyncTransaction": "shell.transactions",
+    "Clock": "clock",
+    "CompletionFeed": "shell.feed",
+    "CompletionFeedGap": "gaps",
+    "Consumed": "shell.consuming",
+    "Consumer": "shell.consuming",
+    "Delivery": "shell.consuming",
+    "FrozenDict": "values.dicts",
+    "ManualClock": "clock",
+    "MemoryStore": "stores.base",
+    "Page": "values.pages",
+    "PageCursor": "values.pages",
+    "Permission": "shell.permissions",
+    "PostgresStore": "stores.postgres.store",
+    "Reader": "shell.reader",
+    "SqliteStore": "stores.sqlite.store",
+    "Store": "stores.base",
+    "ThreadConsumer": "shell.consuming",
+    "Transaction": "shell.transactions",
+    "register_type": "values.conversion",
+    "structure": "values.conversion",
+    "unstructure": "values.conversion",
+}
 
-def __getattr__(name: str) -> "type[PostgresStore | SqliteStore]":
-    # Loaded when they are first used, so that importing the package loads neither sqlite3 nor a
-    # driver, which may not be installed.
-    if name == "SqliteStore":
-        from opslifecycle.stores.sqlite.store import SqliteStore
+if not TYPE_CHECKING:
+    # Imported when they are first used: a program that needs an error or a store alone, such as a
+    # command line, loads no registry, and none loads sqlite3 or a driver that it does not use.
+    __getattr__ = importing(__name__, dict.fromkeys(__all__, "operations") | _PLACES)
 
-        return SqliteStore
-    if name == "PostgresStore":
-        from opslifecycle.stores.postgres.store import PostgresStore
 
-        return PostgresStore
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

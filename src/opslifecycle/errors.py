@@ -6,12 +6,14 @@ pickled. Two errors of one class with equal fields are equal, so that tests can 
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from datetime import timedelta
-from decimal import Decimal
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
-import attrs
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+    from datetime import timedelta
+    from decimal import Decimal
+
+    from opslifecycle.gaps import CompletionFeedGap
 
 
 class OpsLifecycleError(Exception):
@@ -169,18 +171,6 @@ class BarrierMemberRolledBackError(OpsLifecycleError):
 
     def __init__(self, id: Hashable) -> None:
         super().__init__(id)
-
-
-@attrs.frozen
-class CompletionFeedGap:
-    """Entries that a reader asked for and that were evicted."""
-
-    #: The position of the reader.
-    requested_after_seq: int
-    #: The highest sequence number of an evicted entry.
-    dropped_through: int
-    #: The sequence number of the latest entry.
-    watermark: int
 
 
 class CompletionFeedGapError(OpsLifecycleError):

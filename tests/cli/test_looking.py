@@ -303,13 +303,14 @@ def test_shells_complete_ids(store: Path) -> None:
     assert completed_words(f"opslifecycle logs --store {store}-other ") == []
 
 
-def test_help_names_every_command_and_imports_none_of_them() -> None:
+def test_help_names_every_command_and_imports_none_of_them_and_no_library() -> None:
     program = (
         "import sys\n"
         "from opslifecycle.cli.group import COMMANDS, cli\n"
         "cli(['--help'], standalone_mode=False)\n"
         "loaded = {each.removeprefix('opslifecycle.cli.') for each in sys.modules}\n"
-        "print(sorted(loaded & COMMANDS.keys()))\n"
+        "slow = {'attr', 'opslifecycle.operations', 'rich', 'sqlite3', 'yaml'}\n"
+        "print(sorted(loaded & (COMMANDS.keys() | slow)))\n"
     )
     command = [sys.executable, "-c", program]
     environ = {**os.environ, "COLUMNS": "80"}

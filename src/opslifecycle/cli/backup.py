@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 from opslifecycle import OpsLifecycleError
 from opslifecycle.cli.doctor import examine
+from opslifecycle.cli.failing import told_errors
 from opslifecycle.cli.packages import AnotherMachineError, machine_of, package_option
-from opslifecycle.cli.stores import print_line, store_option, told_errors
+from opslifecycle.cli.stores import print_line, store_option
 from opslifecycle.inspection.locations import FileLocation, Location
 
 

@@ -10,8 +10,9 @@ import sys
 import click
 from opslifecycle import Registry
 from opslifecycle import unstructure as to_json
+from opslifecycle.cli.failing import told_errors
 from opslifecycle.cli.running import logs
-from opslifecycle.cli.stores import print_line, store_option, told_errors
+from opslifecycle.cli.stores import print_line, store_option
 from opslifecycle.cli.text import json_line
 from opslifecycle.inspection.locations import Location
 from opslifecycle.inspection.records import reader

@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 import click
-from opslifecycle.cli.stores import print_line, store_option, told_errors
+from opslifecycle.cli.failing import told_errors
+from opslifecycle.cli.stores import print_line, store_option
 from opslifecycle.cli.text import one_line
 from opslifecycle.inspection.locations import Location, ServerLocation
 

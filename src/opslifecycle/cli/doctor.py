@@ -6,13 +6,14 @@ import sys
 from collections.abc import Callable
 
 import click
+from opslifecycle.cli.failing import told_errors
 from opslifecycle.cli.packages import (
     GeneratedMachine,
     machine_of,
     naming_packages,
     package_option,
 )
-from opslifecycle.cli.stores import print_line, store_option, told_errors
+from opslifecycle.cli.stores import print_line, store_option
 from opslifecycle.cli.text import one_line
 from opslifecycle.inspection.locations import Location
 from opslifecycle.stores.base import ArchivedRow, Commit, SchemaVersion, Store, StoreContents

@@ -1,16 +1,23 @@
-"""What an error of the operating system says to the user."""
+"""The report of errors to the user."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import signal
 import sys
+from collections.abc import Iterator
 
+from opslifecycle import OpsLifecycleError
 from opslifecycle.cli.output import discard
+from opslifecycle.cli.text import lines_of
 
 #: A process, a thread or a descriptor that cannot be had, or a folder that is gone. Other errors
 #: that name no file come from standard output.
 _OF_THE_PROCESS = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOENT)
+#: What Python raises, as a RuntimeError, where the system refuses a thread.
+_NO_THREAD = "can't start new thread"
 
 
 def is_of_output(error: OSError) -> bool:
@@ -62,3 +69,32 @@ def limit_behind(number: int | None) -> str:
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         return f" (the limit on open files, ulimit -n, is {soft})"
     return ""
+
+
+@contextlib.contextmanager
+def told_errors() -> Iterator[None]:
+    """Report an error in one line, and exit with status 2; exit with 130 on an interrupt."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
+    except BrokenPipeError:
+        discard(sys.stdout)
+        sys.exit(1)
+    except OpsLifecycleError as error:
+        fix = f"; {error.fix}" if error.fix else ""
+        complain(f"error: {' '.join(lines_of(f'{error}{fix}'))}")
+    except OSError as error:
+        if is_of_output(error):
+            # Buffered output would fail again when the interpreter ends.
+            discard(sys.stdout)
+        complain(f"error: {described(error)}")
+    except MemoryError:
+        complain("error: out of memory (the limit on it is `ulimit -v`)")
+    except RuntimeError as error:
+        if str(error) != _NO_THREAD:
+            raise
+        complain(f"error: {error}{limit_behind(errno.EAGAIN)}")
+    else:
+        return
+    sys.exit(2)

@@ -8,9 +8,9 @@ from typing import BinaryIO
 
 import click
 from opslifecycle import PersistenceError
-from opslifecycle.cli.failing import complain
+from opslifecycle.cli.failing import complain, told_errors
 from opslifecycle.cli.ids import IdType
-from opslifecycle.cli.stores import store_option, told_errors
+from opslifecycle.cli.stores import store_option
 from opslifecycle.cli.text import for_terminal
 from opslifecycle.inspection.locations import Location
 from opslifecycle.inspection.logs import STREAMS, LogReader, segments

@@ -7,9 +7,10 @@ import sys
 import click
 from opslifecycle import OperationKind, OperationOrder, OperationStatus, PageCursor
 from opslifecycle.cli.cursors import CursorType
+from opslifecycle.cli.failing import told_errors
 from opslifecycle.cli.line_format import FIELDS, LineFormat, formatted
 from opslifecycle.cli.moments import MomentType
-from opslifecycle.cli.stores import print_line, store_option, told_errors
+from opslifecycle.cli.stores import print_line, store_option
 from opslifecycle.cli.tables import print_uncut
 from opslifecycle.cli.text import json_line, one_line
 from opslifecycle.inspection.locations import Location

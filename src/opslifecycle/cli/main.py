@@ -14,8 +14,8 @@ def main() -> None:
     end_by_interrupts()
     open_streams()
     try:
+        from opslifecycle.cli.failing import told_errors
         from opslifecycle.cli.group import cli
-        from opslifecycle.cli.stores import told_errors
 
         # A command is imported when it is used. Help and usage are printed before it is called.
         with told_errors():

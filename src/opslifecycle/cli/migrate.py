@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import click
+from opslifecycle.cli.failing import told_errors
 from opslifecycle.cli.packages import machine_of, naming_packages, package_option
-from opslifecycle.cli.stores import print_line, store_option, told_errors
+from opslifecycle.cli.stores import print_line, store_option
 from opslifecycle.cli.text import one_line
 from opslifecycle.inspection.locations import FileLocation, Location
 from opslifecycle.stores.base import SchemaVersion

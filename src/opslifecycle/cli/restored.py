@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import click
-from opslifecycle.cli.stores import print_line, store_option, told_errors
+from opslifecycle.cli.failing import told_errors
+from opslifecycle.cli.stores import print_line, store_option
 from opslifecycle.inspection.locations import Location
 
 

@@ -8,6 +8,7 @@ import click
 from opslifecycle import OperationStatus
 from opslifecycle.cli.batches.command_file import NotStoredError, StoredCommands, read_commands
 from opslifecycle.cli.batches.model import Batch
+from opslifecycle.cli.failing import told_errors
 from opslifecycle.cli.ids import IdType
 from opslifecycle.cli.limits import (
     grace_option,
@@ -18,7 +19,7 @@ from opslifecycle.cli.limits import (
 from opslifecycle.cli.running.execution import RunOptions
 from opslifecycle.cli.runs import run_named
 from opslifecycle.cli.starting import start
-from opslifecycle.cli.stores import print_line, store_option, told_errors
+from opslifecycle.cli.stores import print_line, store_option
 from opslifecycle.cli.text import one_line
 from opslifecycle.inspection.locations import Location
 from opslifecycle.inspection.records import INTERRUPTED, Found, operations, reader, resolve

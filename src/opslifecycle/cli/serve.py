@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 from opslifecycle import OpsLifecycleError
-from opslifecycle.cli.stores import print_line, store_option, told_errors
+from opslifecycle.cli.failing import told_errors
+from opslifecycle.cli.stores import print_line, store_option
 from opslifecycle.inspection.locations import Location
 
 _VARIABLE = "OPSLIFECYCLE_TOKEN"

@@ -19,14 +19,13 @@ from opslifecycle.cli.batches.command_file import CommandFile
 from opslifecycle.cli.batches.model import Batch
 from opslifecycle.cli.detaching import Ready
 from opslifecycle.cli.display import Display
-from opslifecycle.cli.failing import complain, reason_of
+from opslifecycle.cli.failing import complain, reason_of, told_errors
 from opslifecycle.cli.opening import NotOpenedError, Opening
 from opslifecycle.cli.output import Output
 from opslifecycle.cli.running.execution import RunOptions
 from opslifecycle.cli.running.recorder import NotRecordedError, Recorder
 from opslifecycle.cli.running.runner import Runner
 from opslifecycle.cli.running.signals import Signals
-from opslifecycle.cli.stores import told_errors
 from opslifecycle.cli.text import one_line
 
 _REFRESH_SECONDS = 0.1

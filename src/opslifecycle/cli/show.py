@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 
 import click
+from opslifecycle.cli.failing import told_errors
 from opslifecycle.cli.ids import IdType
-from opslifecycle.cli.stores import print_line, store_option, told_errors
+from opslifecycle.cli.stores import print_line, store_option
 from opslifecycle.cli.text import json_line, lines_of
 from opslifecycle.inspection.locations import Location
 from opslifecycle.inspection.logs import STREAMS, segments

@@ -7,10 +7,10 @@ import sys
 from opslifecycle.cli.batches.model import Batch
 from opslifecycle.cli.detaching import detached
 from opslifecycle.cli.display import Entries, display_for
+from opslifecycle.cli.failing import told_errors
 from opslifecycle.cli.output import Output
 from opslifecycle.cli.running.execution import RunOptions
 from opslifecycle.cli.session import Session, new_name
-from opslifecycle.cli.stores import told_errors
 
 
 def start(batch: Batch, options: RunOptions, *, detach: bool, as_json: bool) -> int:

@@ -6,8 +6,9 @@ import sys
 import time
 
 import click
+from opslifecycle.cli.failing import told_errors
 from opslifecycle.cli.runs import run_named
-from opslifecycle.cli.stores import print_line, store_option, told_errors
+from opslifecycle.cli.stores import print_line, store_option
 from opslifecycle.cli.text import json_line
 from opslifecycle.inspection.feed import edges_of, entry_data
 from opslifecycle.inspection.locations import Location

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 
 import click
 from opslifecycle import OperationStatus, PersistenceError
+from opslifecycle.cli.failing import told_errors
 from opslifecycle.cli.ids import IdType
-from opslifecycle.cli.stores import print_line, store_option, told_errors
+from opslifecycle.cli.stores import print_line, store_option
 from opslifecycle.cli.text import one_line
 from opslifecycle.clock import SYSTEM_CLOCK
 from opslifecycle.inspection.locations import Location

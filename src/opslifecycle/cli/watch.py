@@ -7,9 +7,10 @@ from collections import Counter
 
 import click
 from opslifecycle import OperationStatus
+from opslifecycle.cli.failing import told_errors
 from opslifecycle.cli.operation_table import shown_status, table
 from opslifecycle.cli.runs import run_named
-from opslifecycle.cli.stores import store_option, told_errors
+from opslifecycle.cli.stores import store_option
 from opslifecycle.cli.tables import print_uncut
 from opslifecycle.inspection.locations import Location
 from opslifecycle.inspection.records import INTERRUPTED, NOT_RECORDED, Found, operations, reader

@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Generic, TypeAlias, TypeVar
 
 import attrs
-from opslifecycle.errors import CompletionFeedGap, InvalidValueError
+from opslifecycle.errors import InvalidValueError
+from opslifecycle.gaps import CompletionFeedGap
 from opslifecycle.shell.feed import AnyFeed, Entry
 from opslifecycle.values import checks
 

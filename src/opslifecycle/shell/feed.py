@@ -9,12 +9,12 @@ from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast
 
 import attrs
 from opslifecycle.errors import (
-    CompletionFeedGap,
     CompletionFeedGapError,
     CursorOutOfRangeError,
     EpochChangedError,
     RegistryClosedError,
 )
+from opslifecycle.gaps import CompletionFeedGap
 from opslifecycle.shell.authority import Row
 from opslifecycle.sync.publication import PublicationLock
 from opslifecycle.sync.waits import Wait, Waiting, ended
