@@ -14,7 +14,9 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
+from opslifecycle_codegen.cli.commands import FUNCTIONS
 from opslifecycle_codegen.cli.main import main
+from opslifecycle_codegen.cli.table import COMMANDS
 from opslifecycle_codegen.source.descriptions import sections
 from opslifecycle_codegen.source.format import format_yaml
 
@@ -379,13 +381,27 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (141, "")
 
 
-def test_help_names_every_command() -> None:
-    command = [sys.executable, "-m", "opslifecycle_codegen.cli.main", "--help"]
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=True, env={**os.environ, "COLUMNS": "100"}
+def test_help_names_every_command_and_imports_no_compiler() -> None:
+    program = (
+        "import sys\n"
+        "from opslifecycle_codegen.cli.main import parser\n"
+        "parser().print_help()\n"
+        "print(*[each for each in sys.modules if each.startswith('opslifecycle_codegen.')])\n"
+        "print(*{'attr', 'jinja2', 'yaml'} & set(sys.modules))\n"
     )
-    for name in ("init", "generate", "check", "watch", "explain", "diagram", "diff", "fmt"):
-        assert f"\n    {name} " in done.stdout
+    command = [sys.executable, "-c", program]
+    environ = {**os.environ, "COLUMNS": "100"}
+    shown = subprocess.run(command, capture_output=True, text=True, check=True, env=environ).stdout
+    *lines, loaded, libraries = shown.splitlines()
+    for command_line in COMMANDS:
+        assert f"    {command_line.name:20}{command_line.help}" in lines
+    modules = {each.removeprefix("opslifecycle_codegen.") for each in loaded.split()}
+    assert modules == {"cli", "cli.main", "cli.table"}
+    assert libraries == ""
+
+
+def test_every_command_of_the_table_has_a_function() -> None:
+    assert [each.name for each in COMMANDS] == list(FUNCTIONS)
 
 
 class TestOwnTemplates:

@@ -29,7 +29,7 @@ _IMPORTED = [
     "tests.support.warm", "opslifecycle.cli.run", "opslifecycle.cli.running.execution",
     "opslifecycle.cli.streams", "opslifecycle.cli.tables", "opslifecycle.inspection.feed",
     "opslifecycle.stores.postgres.store", "opslifecycle.stores.sqlite.reader",
-    "opslifecycle.stores.sqlite.store", "opslifecycle.work", "opslifecycle_codegen.cli.main",
+    "opslifecycle.stores.sqlite.store", "opslifecycle.work", "opslifecycle_codegen.cli.commands",
     "cattrs", "mypy.main", "pytest", "tests.support.preloaded",
 ]  # fmt: skip
 

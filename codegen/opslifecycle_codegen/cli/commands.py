@@ -1,53 +1,52 @@
-"""The commands of the command line, each with its name, options and function."""
+"""The commands of the command line, each a function of its options."""
 
 from __future__ import annotations
 
-import argparse
+import os
+import sys
 import time
-from collections.abc import Callable, Sequence
+from argparse import Namespace as Options
 from pathlib import Path, PurePosixPath
-from typing import TypeAlias, TypedDict
-
-from attrs import frozen
 
 from opslifecycle_codegen.base.config import InvalidConfigError, load_config
 from opslifecycle_codegen.base.diagnostics import InvalidMachineError, nearest
 from opslifecycle_codegen.cli.locking import SEVERAL, Reset, lock_lines
 from opslifecycle_codegen.cli.project import Compiled, compile_all
 from opslifecycle_codegen.cli.report import report_findings
+from opslifecycle_codegen.compat.lock import InvalidLockError
 from opslifecycle_codegen.emit import write
 
 _MEND = "opslifecycle-codegen generate"
 _LOOK_SECONDS = 0.3
 OK, DRIFT, MISTAKE, BREAK, UNFINISHED = 0, 1, 2, 3, 4
-
-Options = argparse.Namespace
-
-
-class Settings(TypedDict, total=False):
-    """The settings of an option, in the terms of `argparse`."""
-
-    metavar: str
-    help: str
-    nargs: str
-    type: Callable[[str], object]
-    action: str
-    choices: Sequence[str]
-    default: object
+#: The exit status of a shell's programs that SIGPIPE ended.
+READER_GONE = 141
 
 
-#: The names and the settings of an option.
-Option: TypeAlias = tuple[tuple[str, ...], Settings]
-
-
-@frozen
-class Command:
-    """One command of the command line."""
-
-    name: str
-    help: str
-    run: Callable[[Options], int]
-    options: tuple[Option, ...] = ()
+def run(options: Options) -> int:
+    """Run the command that was chosen, report its errors, and return the exit status."""
+    try:
+        status = FUNCTIONS[options.command](options)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python would report the rest of the output as lost when it ends.
+        with Path(os.devnull).open("w", encoding="utf-8") as nothing:
+            os.dup2(nothing.fileno(), sys.stdout.fileno())
+        return READER_GONE
+    except InvalidMachineError as error:
+        report_findings(error.findings, options.project, options.format)
+        if options.format == "text":
+            count = len(error.findings)
+            print(
+                f"{count} mistake{'s' if count > 1 else ''}; nothing was written", file=sys.stderr
+            )
+    except (InvalidConfigError, InvalidLockError) as error:
+        print(f"error: {error}", file=sys.stderr)
+    except OSError as error:
+        print(f"error: {error.filename or options.project}: {error.strerror}", file=sys.stderr)
+    else:
+        return status
+    return MISTAKE
 
 
 def generate(options: Options) -> int:
@@ -188,13 +187,6 @@ def verify(options: Options) -> int:
     return DRIFT if wrong else UNFINISHED if unfinished else OK
 
 
-def _positive(text: str) -> int:
-    """Return a number of states."""
-    if not text.isascii() or not text.isdigit() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"expected a number of at least 1, got {text!r}")
-    return int(text)
-
-
 def export(options: Options) -> int:
     """Print a scenario of a machine for another model checker."""
     from opslifecycle_codegen.cli import verify as verifying
@@ -279,50 +271,18 @@ def _chosen(options: Options) -> list[Compiled]:
     return chosen
 
 
-_MACHINE: Option = (
-    ("--machine",),
-    {"metavar": "NAME", "help": "only this machine (default: all of the project)"},
-)
-
-COMMANDS = (
-    Command("init", "begin a machine: write commented YAML, configuration and a first test", init,
-         ((("name",), {"metavar": "NAME", "help": "the name of the machine, in snake_case"}),)),
-    Command("generate", "generate every file that is missing or out of date", generate),
-    Command("check", "compare every generated file with its source; write nothing", check),
-    Command("lock", "print what each lock is of, or begin one anew", lock,
-         (_MACHINE,
-          (("--reset",), {"action": "store_true",
-                          "help": "begin the lock anew, then generate; needs a new version"}),
-          (("--reason",), {"metavar": "TEXT",
-                           "help": "why no store has to be read again; the lock keeps it"}))),
-    Command("watch", "generate whenever a machine or the configuration changes", watch),
-    Command("explain", "describe a machine, or what is allowed in one status", explain,
-         ((("status",), {"nargs": "?", "metavar": "STATUS",
-                      "help": "only this status (default: the whole machine)"}), _MACHINE)),
-    Command("diagram", "print the diagram of a machine as Mermaid, or draw it as SVG", diagram,
-         (_MACHINE, (("--svg",), {"type": Path, "metavar": "FILE",
-                                "help": "draw the diagram into FILE; needs Graphviz"}))),
-    Command("verify", "search the states of a machine for one in which a property is false", verify,
-         (_MACHINE,
-          (("--all",), {"action": "store_true", "help": "search large scenarios, too"}),
-          (("--max-states",), {"type": _positive, "metavar": "N", "default": 1_000_000,
-                               "help": "end a search after N states (default: 1000000)"}),
-          (("--update-baseline",), {"action": "store_true",
-                                    "help": "save the figures beside the machine"}),
-          (("--spin",), {"action": "store_true", "help": "compare the number of states with SPIN"}),
-          (("--induction",), {"action": "store_true",
-                              "help": "prove properties for any number of records, with z3"}))),
-    Command("export", "print a scenario of a machine for another model checker", export,
-         ((("scenario",), {"metavar": "SCENARIO", "help": "a name from the machine's `scenarios`"}),
-          _MACHINE,
-          (("--to",), {"choices": ("promela", "tla"), "default": "promela",
-                       "help": "for SPIN or for TLA+ (default: promela)"}))),
-    Command("diff", "list the changes between two machine files, and what each breaks", diff,
-         ((("old",), {"metavar": "OLD",
-                      "help": "a file, or REVISION:PATH in git, of the older machine"}),
-          (("new",), {"metavar": "NEW", "help": "the same, of the newer machine"}))),
-    Command("schema", "print the JSON Schema of machine files, for editors", schema),
-    Command("fmt", "format machine files", format_machines,
-         ((("--check",), {"action": "store_true",
-                          "help": "list the files that would change; write nothing"}),)),
-)  # fmt: skip
+#: By the name of the command.
+FUNCTIONS = {
+    "init": init,
+    "generate": generate,
+    "check": check,
+    "lock": lock,
+    "watch": watch,
+    "explain": explain,
+    "diagram": diagram,
+    "verify": verify,
+    "export": export,
+    "diff": diff,
+    "schema": schema,
+    "fmt": format_machines,
+}

@@ -1,21 +1,13 @@
-"""The command line `opslifecycle-codegen`. Each command is a function of its options."""
+"""The command line `opslifecycle-codegen`."""
 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from opslifecycle_codegen.base.config import InvalidConfigError
-from opslifecycle_codegen.base.diagnostics import InvalidMachineError
-from opslifecycle_codegen.cli.commands import COMMANDS, MISTAKE
-from opslifecycle_codegen.cli.report import FORMATS, report_findings
-from opslifecycle_codegen.compat.lock import InvalidLockError
-
-#: The exit status of a shell's programs that SIGPIPE ended.
-READER_GONE = 141
+from opslifecycle_codegen.cli.table import COMMANDS, FORMATS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,28 +18,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     as for other programs on SIGPIPE.
     """
     options = parser().parse_args(arguments)
-    try:
-        status = int(options.run(options))
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Python would report the rest of the output as lost when it ends.
-        with Path(os.devnull).open("w", encoding="utf-8") as nothing:
-            os.dup2(nothing.fileno(), sys.stdout.fileno())
-        return READER_GONE
-    except InvalidMachineError as error:
-        report_findings(error.findings, options.project, options.format)
-        if options.format == "text":
-            count = len(error.findings)
-            print(
-                f"{count} mistake{'s' if count > 1 else ''}; nothing was written", file=sys.stderr
-            )
-    except (InvalidConfigError, InvalidLockError) as error:
-        print(f"error: {error}", file=sys.stderr)
-    except OSError as error:
-        print(f"error: {error.filename or options.project}: {error.strerror}", file=sys.stderr)
-    else:
-        return status
-    return MISTAKE
+    # Here, because the help and a mistaken option need no compiler.
+    from opslifecycle_codegen.cli.commands import run
+
+    return run(options)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -67,7 +41,6 @@ def parser() -> argparse.ArgumentParser:
         command = commands.add_parser(each.name, help=each.help, description=each.help)
         for names, settings in each.options:
             command.add_argument(*names, **settings)
-        command.set_defaults(run=each.run)
     return top
 
 

@@ -11,8 +11,6 @@ from typing import TextIO
 
 from opslifecycle_codegen.base.diagnostics import Finding
 
-FORMATS = ("text", "json", "github")
-
 
 def report_findings(
     findings: Sequence[Finding], root: Path, style: str, out: TextIO | None = None
