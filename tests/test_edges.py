@@ -40,7 +40,8 @@ from opslifecycle.shell.commands import Command
 from opslifecycle.shell.effects import EffectRunner
 from opslifecycle.shell.listing import Listing
 from opslifecycle.shell.overlay import Overlay, merge
-from opslifecycle.stores.base import Commit, SchemaVersion, StoreContents
+from opslifecycle.stores.base import Commit, StoreContents
+from opslifecycle.stores.schema_version import SchemaVersion
 from opslifecycle.values import checks
 
 from tests.support.builders import completed, registered, spec

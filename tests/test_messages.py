@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from opslifecycle import MemoryStore, OperationId, Registry, SqliteStore, errors
 from opslifecycle.errors import InvalidValueError, OpsLifecycleError, PersistenceError
-from opslifecycle.stores.base import Commit, SchemaVersion
+from opslifecycle.stores.base import Commit
+from opslifecycle.stores.schema_version import SchemaVersion
 from opslifecycle.stores.sqlite.failures import failure_of
 from opslifecycle.stores.sqlite.reader import StoreReader
 

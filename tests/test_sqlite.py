@@ -290,7 +290,7 @@ class TestDamage:
         query(newer, "PRAGMA user_version = 99")
         with pytest.raises(StoreVersionError, match="layout 99"):
             Registry(store=SqliteStore(newer))
-        from opslifecycle.stores.base import SchemaVersion
+        from opslifecycle.stores.schema_version import SchemaVersion
 
         store = SqliteStore(path)
         with pytest.raises(StoreVersionError, match="ops_lifecycle version 1"):

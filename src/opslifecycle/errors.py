@@ -327,9 +327,9 @@ class StoreLostError(PersistenceError):
 
 
 class StoreVersionError(OpsLifecycleError):
-    """A store of another machine, of a version without a migration, or of an unknown layout.
+    """A store of another machine, of an unknown layout, or of a version that no migration covers.
 
-    `found` is what wrote the store, `known` is what this program reads.
+    `found` is what wrote the store, `known` is what this program reads. Nothing was changed.
     """
 
     field_names = ("found", "known")

@@ -137,7 +137,7 @@ def test_without_a_backup_nothing_is_migrated(store: Path) -> None:
 
 def test_a_store_in_use_is_left_alone(written: Path, store: Path) -> None:
     from opslifecycle import SqliteStore
-    from opslifecycle.stores.base import SchemaVersion
+    from opslifecycle.stores.schema_version import SchemaVersion
 
     owner = SqliteStore(store, registry="north")
     owner.open(SchemaVersion("turnstile", 1, ""))

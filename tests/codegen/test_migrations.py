@@ -206,6 +206,11 @@ def test_a_compatible_change_opens_what_was_stored(operations: Path) -> None:
         ("{2: {reason: x, adds: {OperationSpec: {display_name: [a]}}}}", "expected a value"),
         ("{2: {reason: x, adds: {OperationSpec: {tier: a}}}}", "has no tier"),
         ("{3: {reason: x}}", "3 is no version of this machine"),
+        ("{2: {reason: x, accepts: {target-change: why}}}", "did you mean 'target-changed'?"),
+        *(
+            (f"{{2: {{reason: x, accepts: {{{rule}: why}}}}}}", f"after a change of {rule}")
+            for rule in ("terminal-lost", "milestone-lost", "field-type", "uncounted-records")
+        ),
         ("{2: Convert what is stored.}", "2: expected a mapping"),
     ],
 )

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
-from opslifecycle import MemoryStore, SqliteStore, Store, StoreDamagedError
+import yaml
+from opslifecycle import (
+    MemoryStore,
+    Reader,
+    SqliteStore,
+    Store,
+    StoreDamagedError,
+    StoreVersionError,
+)
+from opslifecycle.cli.doctor import examine
+from opslifecycle.cli.packages import machine_of
+from opslifecycle.inspection.locations import location_of
+from opslifecycle.stores.migrating import migrate, planned
 from opslifecycle_codegen.base.diagnostics import InvalidMachineError
 from opslifecycle_codegen.cli.project import program_of
 from opslifecycle_codegen.compat.behaviour import behaviour_changes
@@ -20,6 +32,7 @@ from opslifecycle_codegen.ir.program import Program
 
 from tests.support.codegen.projects import assert_clean, imported, project
 from tests.support.edits import replaced
+from tests.support.random_machines.compiling import Generated, compiled
 
 INVOICE = Path(__file__).with_name("invoice.yaml")
 MakeMaybe = Callable[[], Store | None]
@@ -231,3 +244,69 @@ class TestChanges:
     def test_diff_tells_of_keys(self) -> None:
         told = {each.rule for each in behaviour_changes(program(*WITHOUT), program())}
         assert {"key-added", "checks-changed"} <= told
+
+
+@pytest.fixture
+def versions() -> Iterator[tuple[Generated, Generated]]:
+    """A version without a key, and the next one, which has it and accepts older stores."""
+    text = INVOICE.read_text(encoding="utf-8")
+    accepts = "{2: {reason: x, accepts: {stored-key-added: each request is made once}}}"
+    later = replaced(text, [("version: 1\n", f"version: 2\nmigrations: {accepts}\n")])
+    with compiled(yaml.safe_load(replaced(text, WITHOUT))) as first:
+        assert isinstance(first, Generated)
+        with compiled(yaml.safe_load(later), first) as second:
+            assert isinstance(second, Generated)
+            yield first, second
+
+
+class TestAKeyThatStoredRecordsShare:
+    """The version with the key refuses the store, which the version without it goes on with."""
+
+    def test_nothing_is_changed(
+        self, versions: tuple[Generated, Generated], make: MakeMaybe
+    ) -> None:
+        first, second = (each.package for each in versions)
+        one, two, three = ids(first, 3)
+        store, customer = make(), first.CustomerId.new()
+        if store is None:
+            return
+        with first.InvoiceRegistry(store=store) as registry:
+            registry.write(one, customer, "a", 1)
+            registry.write(two, customer, "a", 2)
+            document = registry.capture()
+        shared = f"by_request: the records {one} and {two} have the same key, 'a'"
+        for _ in range(2):
+            with pytest.raises(StoreVersionError, match=shared):
+                second.InvoiceRegistry(store=make())
+        with pytest.raises(StoreVersionError, match=shared):
+            second.InvoiceRegistry.restore(document)
+        with first.InvoiceRegistry(store=make()) as registry:
+            registry.write(three, customer, "b", 3)
+            registry.cancel(two)
+            registry.erase(two)
+        with second.InvoiceRegistry(store=make()) as registry:
+            found = [str(registry.by_request(each).id) for each in ("a", "b")]
+            assert found == [str(one), str(three)]
+
+    def test_commands_and_readers_say_the_same(
+        self, versions: tuple[Generated, Generated], tmp_path: Path
+    ) -> None:
+        first, second = (each.package for each in versions)
+        path, customer = tmp_path / "store.db", first.CustomerId.new()
+        with first.InvoiceRegistry(store=SqliteStore(path)) as registry:
+            for each in ids(first, 2):
+                registry.write(each, customer, "a", None)
+        location, machine = location_of(str(path)), machine_of(second.__name__)
+        with pytest.raises(StoreVersionError, match="have the same key"):
+            list(planned(location.reader, machine.schema))
+        with pytest.raises(StoreVersionError, match="have the same key"):
+            list(migrate(location.store, ["default"], machine.schema, lambda version: None))
+        with pytest.raises(StoreVersionError, match="have the same key"):
+            examine(location, machine, lambda line: None)
+        with (
+            pytest.raises(StoreVersionError, match="have the same key"),
+            Reader(second.InvoiceRegistry, SqliteStore(path)),
+        ):
+            pass
+        # Its own invariant says that no two have one request, and nothing is damaged.
+        assert examine(location, machine_of(first.__name__), lambda line: None) == (1, 1)

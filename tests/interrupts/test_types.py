@@ -140,7 +140,7 @@ def test_a_full_stack_is_no_damage(path: Path) -> None:
 
 @pytest.mark.parametrize("raised", [Alarm("a"), Deep("b"), Full("c")])
 def test_an_interrupted_reader_reports_no_damage(raised: Exception) -> None:
-    registry = StoredRegistry("a", None, False, StoreContents({}, {}, None), "a.db", {}, {})
+    registry = StoredRegistry("a", 1, None, False, StoreContents({}, {}, None), "a.db", {}, {})
 
     def interrupted(id: str, text: str) -> object:
         raise raised

@@ -36,12 +36,13 @@ from opslifecycle import (
     StoreVersionError,
 )
 from opslifecycle.clock import SYSTEM_CLOCK
-from opslifecycle.stores.base import EMPTY, Commit, RecordWrite, SchemaVersion, StoreContents
+from opslifecycle.stores.base import EMPTY, Commit, RecordWrite, StoreContents
 from opslifecycle.stores.postgres import claims
 from opslifecycle.stores.postgres.link import Deadline, Link, RefusedError, Row
 from opslifecycle.stores.postgres.reader import PostgresReader
 from opslifecycle.stores.postgres.session import Target
 from opslifecycle.stores.postgres.writer import Write, Writer
+from opslifecycle.stores.schema_version import SchemaVersion
 
 from opslifecycle.operations.storage import CODEC
 from tests.support.builders import completed, registered, result, running

@@ -25,6 +25,7 @@ from tests.support.random_machines.jobs import Part, job
 from tests.support.random_machines.seeing import Reader, Seen
 from tests.support.random_machines.walking import clocks_of
 from tests.support.scale import WHOLE
+from tests.support.waiting import until
 
 IDS = 9
 POSITIONS = ["last_sequence", "watermark", "dropped_through"]
@@ -333,6 +334,45 @@ def test_messages_of_a_lost_effect_are_refused(kept: Kept) -> None:
         with pytest.raises(StoreVersionError, match="still had 'tell'"):
             kept.opened(new)
         assert len(kept.opened(old).messages) == 5
+
+
+@pytest.mark.parametrize("way", ["store", "file", "document"])
+def test_messages_go_on_behind_the_numbers_of_a_lost_effect(way: str, tmp_path: Path) -> None:
+    """A number is an idempotency key: who has seen it takes another message for the same one."""
+    lost = job(version=2, migrations={2: PARTS[jobs.effects]})
+    again = job(jobs.effects, version=3)
+    memory, numbers = MemoryStore(), list[int]()
+
+    def store() -> Store:
+        return memory if way == "store" else SqliteStore(tmp_path / "store.db")
+
+    def sent(message: Any) -> None:
+        numbers.append(message.number)
+
+    with versions(job(jobs.effects), lost, again) as (one, two, three):
+        ids = Reader(one, IDS).values.ids
+        registry = one.package.JobRegistry(store=store(), on_effect=sent)
+        for id in ids[:4]:
+            registry.add(id, "here")
+            registry.begin(id)
+        until(lambda: not registry.pending_effects())
+        registry.close()
+        assert sorted(numbers) == [1, 2, 3, 4]
+        ids = Reader(two, IDS).values.ids
+        for id in ids[:2]:
+            registry = two.package.JobRegistry(store=store())
+            registry.finish(id)
+            document = registry.capture()
+            registry.close()
+        ids = Reader(three, IDS).values.ids
+        if way == "document":
+            registry = three.package.JobRegistry.restore(document)
+        else:
+            registry = three.package.JobRegistry(store=store())
+        registry.add(ids[5], "there")
+        registry.begin(ids[5])
+        assert [each.number for each in registry.pending_effects()] == [5]
+        registry.close()
 
 
 def test_cursors_are_renamed_that_an_older_version_lacks(kept: Kept) -> None:

@@ -29,7 +29,8 @@ from opslifecycle.shell.archive import Archive, ArchivedForm
 from opslifecycle.shell.direct import DirectExecutor
 from opslifecycle.shell.engine import Engine
 from opslifecycle.shell.replica import replicate_registry
-from opslifecycle.stores.base import Commit, SchemaVersion, StoreContents
+from opslifecycle.stores.base import Commit, StoreContents
+from opslifecycle.stores.schema_version import SchemaVersion
 from opslifecycle.stores.sqlite import archive as sqlite_archive
 from opslifecycle.stores.sqlite.admin import forget
 from opslifecycle.stores.sqlite.backup import back_up

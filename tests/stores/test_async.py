@@ -20,7 +20,8 @@ from opslifecycle import (
     RunId,
     Terminated,
 )
-from opslifecycle.stores.base import SchemaVersion, StoreContents
+from opslifecycle.stores.base import StoreContents
+from opslifecycle.stores.schema_version import SchemaVersion
 
 from tests.support.builders import spec
 from tests.support.gate import AGENT, REASON, Gate, MakeStore

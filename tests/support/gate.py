@@ -16,7 +16,8 @@ from opslifecycle import (
 )
 from opslifecycle.shell.commits import Committer
 from opslifecycle.shell.group_commit import GroupCommit
-from opslifecycle.stores.base import Commit, SchemaVersion, StoreContents
+from opslifecycle.stores.base import Commit, StoreContents
+from opslifecycle.stores.schema_version import SchemaVersion
 
 from opslifecycle.operations.authority import OperationRecord
 

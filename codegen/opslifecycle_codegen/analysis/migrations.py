@@ -11,7 +11,7 @@ from attrs import evolve
 from opslifecycle_codegen.analysis.added_values import added_value
 from opslifecycle_codegen.analysis.placement import placed_names
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
-from opslifecycle_codegen.compat.compare import COMPATIBLE, RULES
+from opslifecycle_codegen.compat.compare import PERSISTED, RULES, acceptable
 from opslifecycle_codegen.ir.messages import ACTIONS
 from opslifecycle_codegen.ir.migrations import RECORD, AddedValue, Migration, Migrations
 from opslifecycle_codegen.ir.parts import (
@@ -102,10 +102,7 @@ class _Checker:
                 hint = nearest(part, self._stored)
                 self._diagnostics.add(part.mark, "unknown-name", message, hint)
         for rule in declared.accepts:
-            if RULES.get(str(rule), COMPATIBLE) == COMPATIBLE:
-                breaking = [name for name, kind in RULES.items() if kind != COMPATIBLE]
-                message = f"{rule!s} is no rule of a breaking change"
-                self._diagnostics.add(rule.mark, "unknown-name", message, nearest(rule, breaking))
+            self._check_accepted(rule)
         return Migration(
             version,
             str(declared.reason),
@@ -118,6 +115,18 @@ class _Checker:
             },
             {str(rule): str(reason) for rule, reason in declared.accepts.items()},
         )
+
+    def _check_accepted(self, rule: Text) -> None:
+        """Report a rule that a reason cannot accept."""
+        if acceptable(rule):
+            return
+        if RULES.get(rule) == PERSISTED:
+            message = f"no reason makes stored data readable after a change of {rule!s}"
+            hint = "declare `renames`, `removes`, `adds` or `refuses` in its place"
+        else:
+            message = f"{rule!s} is no rule of a breaking change"
+            hint = nearest(rule, [name for name in RULES if acceptable(name)])
+        self._diagnostics.add(rule.mark, "unknown-name", message, hint)
 
     def _check_names(
         self, version: int, declared: property_model.Migration, every: Migrations

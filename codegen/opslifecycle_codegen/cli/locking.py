@@ -141,7 +141,10 @@ def _unexplained(program: Program, old: Lock, new: Lock) -> list[tuple[Change, s
 
 def or_refuses(change: Change, hint: str) -> str:
     """Return the fix of a change: of one that no migration covers, the two that are left."""
-    of_no_other = change.rule in ("tag-changed", "terminal-gained")
+    if change.rule in compare.ACCEPTED:
+        return f"{hint}, or accept it with a reason: `accepts: {{{change.rule}: …}}`"
+    of_no_other = change.rule in ("tag-changed", "terminal-gained", "terminal-lost")
+    of_no_other = of_no_other or change.rule == "milestone-lost"
     of_no_other = of_no_other or "fields.terminal_outcome was " in change.text
     if not of_no_other and FLATTENED not in change.text:
         return hint

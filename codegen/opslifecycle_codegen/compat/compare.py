@@ -103,6 +103,10 @@ RULES = {
 }
 #: The stored end of a record. Where the machine declares no outcome, it is the status.
 _END, _STATUS = "terminal_outcome", "the status"
+#: What a reason may accept of the changes that break stored data. Of an older store, its opening
+#: then finds whether the records have a key twice, and no store depends on the order of members.
+#: No reason makes other data readable, or undoes that a record has ended.
+ACCEPTED = frozenset({"stored-key-added", "member-order"})
 #: The rules of renames, which the migration that declares them explains.
 RENAMES = frozenset({RENAMED_IN_STORES, "public-name-renamed", "inner-name-renamed"})
 
@@ -125,6 +129,11 @@ class Change:
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.text} [{self.rule}]"
+
+
+def acceptable(rule: str) -> bool:
+    """Return whether a reason in `accepts` is enough for changes of a rule."""
+    return rule in ACCEPTED or RULES.get(rule) in (SOURCE, BEHAVIOUR)
 
 
 def changes(old: Lock, new: Lock) -> list[Change]:

@@ -16,8 +16,9 @@ from opslifecycle.cli.packages import (
 from opslifecycle.cli.stores import print_line, store_option
 from opslifecycle.cli.text import one_line
 from opslifecycle.inspection.locations import Location
-from opslifecycle.stores.base import ArchivedRow, Commit, SchemaVersion, Store, StoreContents
+from opslifecycle.stores.base import ArchivedRow, Commit, Store, StoreContents
 from opslifecycle.stores.reading import StoredRegistry
+from opslifecycle.stores.schema_version import SchemaVersion
 
 
 @click.command()
@@ -108,7 +109,9 @@ def _broken_invariants(
 
     Raises:
         StoreDamagedError: The stored contents cannot be opened as a registry.
+        StoreVersionError: An older version has written what this one cannot hold.
     """
+    machine.schema.refuse_unfit(registry.version, registry.stored, str(store))
     for id, body in machine.records(registry.stored):
         registry.decode(machine.codec.deserialize, id, body)
     # By its second name, because a machine may have an action that is called `close`.

@@ -11,9 +11,9 @@ from opslifecycle.cli.packages import machine_of, naming_packages, package_optio
 from opslifecycle.cli.stores import print_line, store_option
 from opslifecycle.cli.text import one_line
 from opslifecycle.inspection.locations import FileLocation, Location
-from opslifecycle.stores.base import SchemaVersion
 from opslifecycle.stores.migrating import KindChanges, MigrationReport, planned
 from opslifecycle.stores.migrating import migrate as migrate_registries
+from opslifecycle.stores.schema_version import SchemaVersion
 
 _UP_TO_DATE = "every registry is up to date"
 

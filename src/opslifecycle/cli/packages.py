@@ -14,7 +14,8 @@ import attrs
 import click
 from opslifecycle import OpsLifecycleError, StoreVersionError
 from opslifecycle.clock import SYSTEM_CLOCK, Clock
-from opslifecycle.stores.base import SchemaVersion, StoreContents, is_outbox_key
+from opslifecycle.stores.base import StoreContents, is_outbox_key
+from opslifecycle.stores.schema_version import SchemaVersion
 from opslifecycle.values.plain import Data, data_of
 
 _SHIPPED = "opslifecycle.operations"
@@ -55,6 +56,9 @@ class _Feed(Protocol):
 
 class _Definition(Protocol):
     @property
+    def schema(self) -> SchemaVersion: ...
+
+    @property
     def authority(self) -> Callable[..., object]: ...
 
     @property
@@ -89,7 +93,7 @@ class GeneratedMachine:
     @property
     def schema(self) -> SchemaVersion:
         """The machine and its version."""
-        return self.codec.schema
+        return self.definition.schema
 
     def records(self, stored: StoreContents) -> Iterator[tuple[str, str]]:
         """Yield the id and the body of each record, without the outbox messages."""

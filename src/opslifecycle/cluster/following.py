@@ -10,7 +10,7 @@ import attrs
 from opslifecycle.errors import OpsLifecycleError, PersistenceError, StoreDamagedError
 from opslifecycle.logs import EventLog
 from opslifecycle.shell.replica import StoredRow
-from opslifecycle.stores.base import SchemaVersion, StoreContents
+from opslifecycle.stores.base import StoreContents
 from opslifecycle.stores.postgres.claims import OWNER_LIVES, is_free, read, registry_row
 from opslifecycle.stores.postgres.link import Deadline, Link
 from opslifecycle.stores.postgres.log_index import LogIndex
@@ -23,6 +23,7 @@ from opslifecycle.stores.postgres.schema import (
 from opslifecycle.stores.postgres.session import Target
 from opslifecycle.stores.postgres.statements import keys_text
 from opslifecycle.stores.reading import UNREADABLE
+from opslifecycle.stores.schema_version import SchemaVersion
 
 _log = EventLog("cluster")
 

@@ -25,10 +25,11 @@ from opslifecycle.cluster.questions import Question
 from opslifecycle.cluster.requests import Request, Requests
 from opslifecycle.errors import RegistryClosedError
 from opslifecycle.logs import EventLog
-from opslifecycle.stores.base import Commit, SchemaVersion
+from opslifecycle.stores.base import Commit
 from opslifecycle.stores.postgres.link import Deadline, Link, LinkLostError, RefusedError, within
 from opslifecycle.stores.postgres.session import PATIENCE_SECONDS, Target
 from opslifecycle.stores.postgres.store import PostgresStore
+from opslifecycle.stores.schema_version import SchemaVersion
 
 T = TypeVar("T")
 _log = EventLog("cluster")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 from opslifecycle import PersistenceError, Store
-from opslifecycle.stores.base import SchemaVersion
 from opslifecycle.stores.reading import Reader
+from opslifecycle.stores.schema_version import SchemaVersion
 
 if TYPE_CHECKING:
     from opslifecycle.stores.postgres.session import Target

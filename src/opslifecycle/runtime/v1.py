@@ -53,8 +53,9 @@ from opslifecycle.shell.timers import Dues, Timer, TimersDefinition, later
 from opslifecycle.shell.transactions import AsyncTransaction, Transaction
 from opslifecycle.shell.unique_keys import claim as claim_key
 from opslifecycle.shell.work import NO_BARRIER, WorkBarrier, WorkCall, WorkDefinition, WorkWatch
-from opslifecycle.stores.base import RecordWrite, SchemaVersion, Store, StoreContents
+from opslifecycle.stores.base import RecordWrite, Store, StoreContents
 from opslifecycle.stores.migration import migrated, rename, respell, respell_each
+from opslifecycle.stores.schema_version import SchemaVersion
 from opslifecycle.sync.barriers import Barrier
 from opslifecycle.sync.waits import Wait
 from opslifecycle.values.anything import Anything

@@ -10,7 +10,8 @@ from opslifecycle.errors import OpsLifecycleError, UnsupportedError
 from opslifecycle.shell.columns import SortKey
 from opslifecycle.shell.export import reporting_damage
 from opslifecycle.shell.pages import Bound
-from opslifecycle.stores.base import ArchivedRow, SchemaVersion, StoreContents
+from opslifecycle.stores.base import ArchivedRow, StoreContents
+from opslifecycle.stores.schema_version import SchemaVersion
 from opslifecycle.values import checks
 
 T = TypeVar("T")

@@ -24,9 +24,10 @@ from opslifecycle.shell.engine import Engine
 from opslifecycle.shell.executor import Executor
 from opslifecycle.shell.export import decode, encode, fill, reporting_damage
 from opslifecycle.shell.feed import CompletionFeed, Entry, EntryT_co, FeedBatch, MachineFeed
+from opslifecycle.shell.fitting import check_contents, messages_of
 from opslifecycle.shell.group_commit import GroupCommit
 from opslifecycle.shell.listing import Listing
-from opslifecycle.shell.messages import OutboxRules, restored
+from opslifecycle.shell.messages import OutboxRules
 from opslifecycle.shell.opening import Opening
 from opslifecycle.shell.outbox import Outbox
 from opslifecycle.shell.pages import Pages
@@ -34,6 +35,7 @@ from opslifecycle.shell.settings import Setting, epoch_from
 from opslifecycle.shell.staging import Staging, by_slots
 from opslifecycle.shell.timers import TimersDefinition
 from opslifecycle.stores.base import EMPTY, Interrupted, RecordWrite, Store, StoreContents
+from opslifecycle.stores.schema_version import SchemaVersion
 from opslifecycle.sync.publication import PublicationLock
 from opslifecycle.values.checks import instance
 from opslifecycle.values.identifiers import Identifier
@@ -118,6 +120,11 @@ class Definition(Generic[RecordT]):
     terminate: Decide[Sequence[Change[RecordT]]] | None = None
     discard: Decide[Answer] | None = None
 
+    @property
+    def schema(self) -> SchemaVersion:
+        """The machine and its version, with the check of what a migration has made."""
+        return attrs.evolve(_codec(self).schema, check=partial(check_contents, self))
+
 
 #: The definition of a machine that its user does not know.
 AnyDefinition: TypeAlias = Definition[Any]
@@ -176,7 +183,7 @@ def open_registry(
     instance("clock", clock, Clock)
     opening = Opening(store)
     try:
-        contents = EMPTY if store is None else store.open(_codec(definition).schema)
+        contents = EMPTY if store is None else store.open(definition.schema)
         executor = _begin(registry, definition, given, store, contents, on_effect, clock)
         if store is not None and contents.state is not None:
             _recover(executor, definition, store.interrupted)
@@ -204,7 +211,7 @@ def import_registry(
     """
     codec, feed = _codec(definition), definition.feed
     replaced = {} if feed is None else {"epoch_id": str(feed.epoch.new())}
-    contents = decode(document, codec.schema, **replaced)
+    contents = decode(document, definition.schema, **replaced)
     _check_store(store, definition)
     registry = kind.__new__(kind)
     opening = Opening(store)
@@ -237,7 +244,8 @@ def _exported(
         records += effects.outbox.writes()
     rows = [] if feed is None else [codec.row(each) for each in feed.records()]
     epoch_id = "" if feed is None else str(feed.epoch_id)
-    return records, rows, codec.serialize_state(engine.authority, epoch_id)
+    serialize_state = codec.serialize_after(engine.messages_before)
+    return records, rows, serialize_state(engine.authority, epoch_id)
 
 
 def broken_invariants(
@@ -290,7 +298,7 @@ def _begin(
             setattr(registry, name, part)
         parts.executor.start()
         if parts.outbox is not None:
-            restore_outbox(definition, contents, parts.outbox)
+            parts.outbox.restore(messages_of(definition, contents))
     # A registry that is dropped without being closed ends its waits.
     weakref.finalize(registry, parts.executor.abandon).atexit = False
     return parts.executor
@@ -338,6 +346,7 @@ def parts_of(
         by_slots() if codec is None else Staging(codec.stage, codec.merge)
     )
     engine = Engine(authority, lock, effects, time, staging)
+    engine.messages_before = 0 if codec is None else codec.messages_before(state)
     undated: list[RecordT] = []
     if definition.timers is not None:
         undated = definition.timers.begin(authority.records.values(), time.now_ms())
@@ -376,19 +385,6 @@ def _archive(
         orders_of=pages.keys_of if pages is not None else lambda record: (),
     )
     return Archive(engine, store, form)
-
-
-def restore_outbox(
-    definition: Definition[RecordT], contents: StoreContents, outbox: Outbox
-) -> None:
-    """Set the messages of an outbox to those of a store."""
-    sent = definition.outbox
-    assert sent is not None
-
-    def snapshot(id: str, body: str) -> object:
-        return sent.snapshot_of(_codec(definition).deserialize(id, body), 0)
-
-    outbox.restore(restored(contents.records, sent.effects, sent.actions, sent.rules, snapshot))
 
 
 def _recover(

@@ -9,14 +9,17 @@ import attrs
 from opslifecycle.clock import Clock
 from opslifecycle.errors import InvalidValueError
 from opslifecycle.shell.authority import RecordT
-from opslifecycle.stores.base import RecordWrite, SchemaVersion, StoreContents, is_outbox_key
+from opslifecycle.stores.base import RecordWrite, StoreContents, is_outbox_key
 from opslifecycle.stores.epochs import lacks_feed
 from opslifecycle.stores.reading import UNREADABLE
-from opslifecycle.values.plain import Data, data_of
+from opslifecycle.stores.schema_version import SchemaVersion
+from opslifecycle.values.plain import Data, data_of, text_of
 
 AuthorityT = TypeVar("AuthorityT")
 
 _STATE = "the registry's state"
+#: The field of the stored state that counts outbox messages.
+_MESSAGES = "effects_given"
 
 
 class _Positions(Protocol):
@@ -133,6 +136,31 @@ class RecordCodec(Generic[AuthorityT, RecordT]):
         authority.watermark = authority.dropped_through = last
         cursors = getattr(authority, "cursors", {})
         cursors.update((consumer, min(at, last)) for consumer, at in cursors.items())
+
+    def messages_before(self, state: Data) -> int:
+        """Return how many outbox messages older versions had, if this one has none.
+
+        Raises:
+            InvalidValueError: No registry has written the number.
+        """
+        number = 0 if self.has_outbox else state.get(_MESSAGES, 0)
+        if type(number) is not int or number < 0:
+            raise InvalidValueError(_STATE, f"{_MESSAGES}: expected a count, got {number!r:.80}")
+        return number
+
+    def serialize_after(self, messages_before: int) -> Callable[[AuthorityT, str], str]:
+        """Return `serialize_state`, with the number of an older version's last message.
+
+        A later version with effects goes on behind it, because no number is used twice.
+        """
+        if not messages_before:
+            return self.serialize_state
+
+        def serialize(authority: AuthorityT, epoch_id: str) -> str:
+            text = self.serialize_state(authority, epoch_id)
+            return text_of({**data_of(text), _MESSAGES: messages_before})
+
+        return serialize
 
     def read_state(self, authority: AuthorityT, state: str) -> None:
         """Set the registry's fields from stored text.

@@ -65,6 +65,8 @@ class Engine(Generic[IdT, RecordT]):
         self.closed: type[OpsLifecycleError] | None = None
         #: The records that were live when the store was opened, and that no caller has claimed.
         self.interrupted: set[IdT] = set()
+        #: How many outbox messages older versions had, if the machine has none.
+        self.messages_before = 0
 
     # Waits --------------------------------------------------------------------------------------
 

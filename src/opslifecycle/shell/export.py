@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from opslifecycle.errors import InvalidValueError, StoreDamagedError, StoreVersionError
-from opslifecycle.stores.base import RecordWrite, SchemaVersion, Store, StoreContents, commit_of
+from opslifecycle.stores.base import RecordWrite, Store, StoreContents, commit_of
 from opslifecycle.stores.reading import UNREADABLE
+from opslifecycle.stores.schema_version import SchemaVersion
 from opslifecycle.values.plain import Data, text_of
 
 
@@ -86,7 +87,7 @@ def decode(document: object, schema: SchemaVersion, **replaced: str) -> StoreCon
         stored = StoreContents(records, rows, text_of({**body["state"], **replaced}))
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise StoreDamagedError(_WHERE, 0, f"its shape is wrong: {error}") from None
-    return schema.adopt(int(body["version"]), stored)
+    return schema.take_over(int(body["version"]), stored, _WHERE)
 
 
 def fill(store: Store, schema: SchemaVersion, stored: StoreContents) -> None:

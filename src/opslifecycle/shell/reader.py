@@ -20,9 +20,10 @@ from opslifecycle.errors import (
 from opslifecycle.locks import hold, owned_lock
 from opslifecycle.logs import EventLog
 from opslifecycle.shell.archive import in_thread
-from opslifecycle.shell.build import AnyDefinition, Definition, restore_outbox
+from opslifecycle.shell.build import AnyDefinition, Definition
 from opslifecycle.shell.executor import Executor
 from opslifecycle.shell.export import reporting_damage
+from opslifecycle.shell.fitting import messages_of
 from opslifecycle.shell.replica import Replica, StoredRow, replicate
 from opslifecycle.shell.settings import epoch_from
 from opslifecycle.stores.base import Store, StoreContents
@@ -95,6 +96,7 @@ class Reader(Generic[ReadsT_co]):
             raise RegistryClosedError
         with reporting_damage(self._store):
             found = self._look()
+            self._definition.schema.refuse_unfit(found.version, found.stored, self._store.name)
             self._copy = _Copy(self._machine, self._definition, self._store, found.stored)
         # One for each thread: an opening that was interrupted may have started one.
         stopped = self._stopped = threading.Event()
@@ -292,7 +294,7 @@ class _Copy(Generic[ReadsT_co]):
     def _restore_outbox(self, contents: StoreContents) -> None:
         outbox = self._parts.outbox
         if outbox is not None:
-            restore_outbox(self._definition, contents, outbox)
+            outbox.restore(messages_of(self._definition, contents))
 
 
 def _state(contents: StoreContents) -> Data:

@@ -37,7 +37,8 @@ class Writes(Generic[IdT, RecordT]):
         self._codec = codec
         self._epoch_id = epoch_id
         # Whether the store has other fields of the registry, such as other limits, or none yet.
-        self._is_stale = codec.serialize_state(engine.authority, epoch_id) != state
+        self._serialize_state = codec.serialize_after(engine.messages_before)
+        self._is_stale = self._serialize_state(engine.authority, epoch_id) != state
         # The records with a published change that no commit has written yet.
         self._deferred: dict[IdT, None] = {}
         # The stored ids of records that are no longer persistent, which the next commit erases, and
@@ -116,7 +117,7 @@ class Writes(Generic[IdT, RecordT]):
             writes += effects.outbox.writes()
         rows = [] if effects.feed is None else [codec.row(each) for each in effects.feed.records()]
         entries = {number: (id, text) for id, number, text in rows if number is not None}
-        state = codec.serialize_state(authority, self._epoch_id)
+        state = self._serialize_state(authority, self._epoch_id)
         return StoreContents({id: text for id, _, text in writes}, entries, state)
 
     def of_deferred(self) -> Commit | None:
@@ -207,7 +208,7 @@ class Writes(Generic[IdT, RecordT]):
             erased: The stored ids of the erased records.
             messages: The texts of outbox messages by id; None for those to erase.
         """
-        state = self._codec.serialize_state(authority, self._epoch_id)
+        state = self._serialize_state(authority, self._epoch_id)
         texts: list[RecordWrite] = [
             (id, None, text) for id, text in messages.items() if text is not None
         ]

@@ -14,12 +14,12 @@ from opslifecycle.errors import (
     OwnershipLostError,
     PersistenceError,
     RegistryOwnedError,
-    StoreVersionError,
 )
 from opslifecycle.values.plain import data_of
 
 if TYPE_CHECKING:
     from opslifecycle.stores.reading import RegistryView
+    from opslifecycle.stores.schema_version import SchemaVersion
 
 #: Why a store that was closed writes nothing.
 CLOSED = "the store is closed; open a new registry"
@@ -83,41 +83,6 @@ def commit_of(stored: StoreContents) -> Commit:
     state = stored.state or "{}"
     dropped_through = int(data_of(state).get("dropped_through", 0))
     return Commit((*gone, *writes), erased, dropped_through, state)
-
-
-@attrs.frozen
-class SchemaVersion:
-    """The machine that writes a store, and the migration of older contents.
-
-    `migrate` takes the version and the contents, and returns the contents in the form of this
-    version, or raises StoreVersionError. It is None if no older version can be read. `archives`
-    says whether commits of the machine have archived records.
-    """
-
-    machine: str
-    version: int
-    digest: str
-    migrate: Callable[[int, StoreContents], StoreContents] | None = attrs.field(
-        default=None, eq=False
-    )
-    archives: bool = attrs.field(default=False, eq=False)
-
-    def __str__(self) -> str:
-        return f"{self.machine} version {self.version}"
-
-    def refuse_unreadable(self, machine: object, version: object, where: str) -> None:
-        """Raise StoreVersionError for another machine, or for a version without a migration."""
-        if (machine, version) == (self.machine, self.version):
-            return
-        older = machine == self.machine and type(version) is int and version < self.version
-        if not older or self.migrate is None:
-            raise StoreVersionError(f"{machine} version {version} ({where})", str(self))
-
-    def adopt(self, version: int, stored: StoreContents) -> StoreContents:
-        """Return the contents of a readable version in the form of this version."""
-        if version == self.version or self.migrate is None:
-            return stored
-        return self.migrate(version, stored)
 
 
 class Store(ABC):
@@ -313,7 +278,7 @@ class MemoryStore(Store):
         if self._schema is not None:
             before = self._schema
             schema.refuse_unreadable(before.machine, before.version, self.name)
-            stored = schema.adopt(before.version, stored)
+            stored = schema.take_over(before.version, stored, self.name)
             self._records, self._rows = dict(stored.records), dict(stored.rows)
             self._state = stored.state
         self._schema = schema

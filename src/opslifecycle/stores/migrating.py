@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import attrs
-from opslifecycle.stores.base import SchemaVersion, Store, StoreContents, is_outbox_key
+from opslifecycle.stores.base import Store, StoreContents, is_outbox_key
 from opslifecycle.stores.reading import Reader
+from opslifecycle.stores.schema_version import SchemaVersion
 from opslifecycle.values.plain import data_of
 
 
@@ -54,12 +55,15 @@ def planned(reader_of: Callable[[SchemaVersion], Reader], schema: SchemaVersion)
         schema: The machine as it is now.
 
     Raises:
-        StoreVersionError: No migration leads from the version of the store.
+        StoreVersionError: No migration leads from the version of the store, or a registry has what
+            the machine cannot hold.
         PersistenceError: The store cannot be read.
     """
     for name in reader_of(schema).names():
         found: list[MigrationReport] = []
-        reader_of(_observed(schema, name, found.append)).registry(name)
+        reader = reader_of(_observed(schema, name, found.append))
+        registry = reader.registry(name)
+        schema.refuse_unfit(registry.version, registry.stored, name)
         yield from found
 
 
@@ -82,7 +86,8 @@ def migrate(
 
     Raises:
         RegistryOwnedError: A process works with a registry.
-        StoreVersionError: No migration leads from the version of a registry.
+        StoreVersionError: No migration leads from the version of a registry, or a registry has what
+            the machine cannot hold.
         PersistenceError: The store cannot be read or written.
     """
     is_backed_up = False

@@ -29,6 +29,8 @@ class StoredRegistry:
     """The state of a registry in a store, as a process reads it that does not own the registry."""
 
     name: str
+    #: The version of the machine that wrote it; the contents are those of the reader's version.
+    version: int
     #: The description of its owner; None if it has none, or the owner's process has ended.
     holder: str | None
     #: Whether the owner renews its lease. An owner that does not is suspended, or hangs.

@@ -14,8 +14,9 @@ from opslifecycle import (
     RegistryOwnedError,
     Store,
 )
-from opslifecycle.stores.base import Commit, SchemaVersion, StoreContents
+from opslifecycle.stores.base import Commit, StoreContents
 from opslifecycle.stores.migration import migrated, rename
+from opslifecycle.stores.schema_version import SchemaVersion
 
 from tests.support.builders import completed, running
 from tests.support.interrupts.calls import Call, world

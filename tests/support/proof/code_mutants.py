@@ -73,6 +73,8 @@ THEN = {
     "shell.alarm": _TIMERS,
     "shell.timers": _TIMERS,
     "shell.history": ["tests/codegen/test_history.py"],
+    "shell.fitting": ["tests/codegen/test_unique.py"],
+    "stores.schema_version": ["tests/codegen/test_unique.py"],
     "shell.staging": ["tests/test_transactions.py"],
     "shell.transactions": ["tests/test_transactions.py"],
     "shell.unique_keys": ["tests/codegen/test_unique.py"],

@@ -18,12 +18,13 @@ import threading
 import attrs
 from opslifecycle.clock import SYSTEM_CLOCK
 from opslifecycle.errors import RegistryOwnedError
-from opslifecycle.stores.base import EMPTY, SchemaVersion, StoreContents
+from opslifecycle.stores.base import EMPTY, StoreContents
 from opslifecycle.stores.postgres.link import Deadline, Link, within
 from opslifecycle.stores.postgres.log_index import LogIndex
 from opslifecycle.stores.postgres.schema import POSITION_BITS
 from opslifecycle.stores.postgres.session import PATIENCE_SECONDS, Session
 from opslifecycle.stores.postgres.statements import SPLIT
+from opslifecycle.stores.schema_version import SchemaVersion
 
 #: How long an owner without its advisory lock has to come back.
 GRACE_SECONDS = 0.5
@@ -187,7 +188,7 @@ class Claiming:
         ((head, dropped_through, state, version),) = rows
         index = LogIndex(int(head or 0), int(dropped_through or 0))
         found = read(link, self._tables, self._name, row.number, index, state, self._deadline)
-        stored = self._schema.adopt(int(version or 0), found)
+        stored = self._schema.take_over(int(version or 0), found, self._name)
         link.run(
             f"UPDATE {self._tables}.registries SET fencing_token = fencing_token + 1,"
             " owner = $2::bigint, machine = $3, version = $4::integer, digest = $5"

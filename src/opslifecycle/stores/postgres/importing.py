@@ -6,9 +6,10 @@ from pathlib import Path
 
 from attrs import evolve
 from opslifecycle.errors import PersistenceError, RegistryOwnedError
-from opslifecycle.stores.base import SchemaVersion, StoreContents, commit_of
+from opslifecycle.stores.base import StoreContents, commit_of
 from opslifecycle.stores.postgres.session import Target
 from opslifecycle.stores.postgres.store import PostgresStore
+from opslifecycle.stores.schema_version import SchemaVersion
 from opslifecycle.stores.sqlite.archive import ArchiveReader
 from opslifecycle.stores.sqlite.reader import StoreReader
 

@@ -13,7 +13,7 @@ from functools import partial
 
 import attrs
 from opslifecycle.errors import PersistenceError, StoreDamagedError
-from opslifecycle.stores.base import ArchivedRow, SchemaVersion, StoreContents
+from opslifecycle.stores.base import ArchivedRow, StoreContents
 from opslifecycle.stores.postgres import archive
 from opslifecycle.stores.postgres.claims import RegistryRow, read, registry_row
 from opslifecycle.stores.postgres.failures import failure_of
@@ -23,6 +23,7 @@ from opslifecycle.stores.postgres.log_tail import current_ids, rows_after
 from opslifecycle.stores.postgres.schema import refuse_other_layouts
 from opslifecycle.stores.postgres.session import PATIENCE_SECONDS, Target
 from opslifecycle.stores.reading import UNREADABLE, Known, Reader, StoredRegistry
+from opslifecycle.stores.schema_version import SchemaVersion
 
 
 @attrs.frozen
@@ -141,7 +142,7 @@ class PostgresReader(Reader):
         live = row.is_owned and not row.lock_gone
         holder = (row.holder or "another process") if live else None
         known = self._known.setdefault(name, {})
-        return StoredRegistry(name, holder, True, look.stored, where, {}, known)
+        return StoredRegistry(name, row.version, holder, True, look.stored, where, {}, known)
 
     def _look(
         self, link: Link, name: str, row: RegistryRow, where: str, deadline: Deadline

@@ -14,15 +14,7 @@ from opslifecycle.errors import (
     StoreRolledBackError,
 )
 from opslifecycle.logs import EventLog
-from opslifecycle.stores.base import (
-    CLOSED,
-    ArchivedRow,
-    Commit,
-    Interrupted,
-    SchemaVersion,
-    Store,
-    StoreContents,
-)
+from opslifecycle.stores.base import CLOSED, ArchivedRow, Commit, Interrupted, Store, StoreContents
 from opslifecycle.stores.postgres import archive
 from opslifecycle.stores.postgres.claims import Claiming, put_back
 from opslifecycle.stores.postgres.failures import failure_of
@@ -33,6 +25,7 @@ from opslifecycle.stores.postgres.schema import POSITION_BITS, check_schema_name
 from opslifecycle.stores.postgres.session import PATIENCE_SECONDS, Session, Target, enter, leave
 from opslifecycle.stores.postgres.writer import Write
 from opslifecycle.stores.reading import RegistryView
+from opslifecycle.stores.schema_version import SchemaVersion
 from opslifecycle.values import checks
 
 _log = EventLog("postgres")

@@ -6,7 +6,8 @@ import sqlite3
 from collections.abc import Iterator
 
 from opslifecycle.errors import StoreDamagedError
-from opslifecycle.stores.base import SchemaVersion, StoreContents
+from opslifecycle.stores.base import StoreContents
+from opslifecycle.stores.schema_version import SchemaVersion
 from opslifecycle.stores.sqlite.catalog import RegistryRow
 from opslifecycle.stores.sqlite.log_index import LogIndex, Row
 from opslifecycle.stores.sqlite.schema import POSITION_BITS, POSITION_MASK, checksum_of_row

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from opslifecycle.errors import PersistenceError, StoreDamagedError
-from opslifecycle.stores.base import ArchivedRow, SchemaVersion
+from opslifecycle.stores.base import ArchivedRow
 from opslifecycle.stores.reading import UNREADABLE, Known, Reader, StoredRegistry
+from opslifecycle.stores.schema_version import SchemaVersion
 from opslifecycle.stores.sqlite import archive
 from opslifecycle.stores.sqlite.archive import ArchiveReader
 from opslifecycle.stores.sqlite.catalog import (
@@ -171,7 +172,9 @@ class StoreReader(Reader):
         holder = None if owned is Ownership.FREE else row.owner or "another process"
         responds = owned is not Ownership.UNRESPONSIVE
         known = self._known.setdefault(name, {})
-        return StoredRegistry(name, holder, responds, stored, path, reader.index.latest, known)
+        return StoredRegistry(
+            name, version, holder, responds, stored, path, reader.index.latest, known
+        )
 
     def _file(self) -> StoreFile:
         """Locate the store; the mounts are looked at once for each file."""

@@ -21,9 +21,10 @@ from opslifecycle.errors import (
     StoreDamagedError,
     StoreLostError,
 )
-from opslifecycle.stores.base import CLOSED, Commit, Interrupted, SchemaVersion, StoreContents
+from opslifecycle.stores.base import CLOSED, Commit, Interrupted, StoreContents
 from opslifecycle.stores.epochs import in_new_epoch
 from opslifecycle.stores.reading import RegistryView
+from opslifecycle.stores.schema_version import SchemaVersion
 from opslifecycle.stores.sqlite import lease
 from opslifecycle.stores.sqlite.archive import ArchiveReader, ArchivingStore, add_archived
 from opslifecycle.stores.sqlite.catalog import check_schema, refuse_other_layouts, registry_row
@@ -177,7 +178,7 @@ class SqliteStore(ArchivingStore):
         renumbered = owner.admit(row, restored=self._restored)
         version = reader.advance(database, row)
         found, self._index = reader.stored(), reader.index
-        stored = self._schema.adopt(version, found)
+        stored = self._schema.take_over(version, found, self.name)
         if renumbered:
             stored = in_new_epoch(stored, self.name, self._index.head)
         database.execute(
