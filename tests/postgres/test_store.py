@@ -407,6 +407,19 @@ class TestOwners:
             )
             assert 0 < (session.lease.deadline() - before) / 1e9 < float(left)
 
+    def test_what_killed_processes_leave_behind_goes_away(self, postgres: Database) -> None:
+        with Registry(store=postgres.store()) as registry:
+            completed(registry)
+            (own,) = postgres.query("SELECT owner, name FROM owners")
+        ended = "INSERT INTO owners VALUES (%s, %s, false, clock_timestamp() - %s * interval '1 h')"
+        for owner, name, hours in ((1, "ended just now", 0), (2, "yesterday", 25), (3, "old", 900)):
+            postgres.query(ended, owner, name, hours)
+        postgres.query("UPDATE registries SET owner = 3")
+        with Registry(store=postgres.store()) as registry:
+            assert len(registry.completion_feed().list_since(0).entries) == 1
+            names = {name for (name,) in postgres.query("SELECT name FROM owners")}
+        assert names == {"ended just now", own[1]}
+
     def test_one_whose_lease_ended_learns_it_without_a_command(self, postgres: Database) -> None:
         registry = Registry(store=postgres.store(lease_seconds=1.0))
         watch = registry.register_watcher(running(registry))

@@ -11,6 +11,9 @@ SPLIT = (
     "(SELECT string_to_array(line, E'\\x1f') AS v FROM unnest(string_to_array({}, E'\\x1e')) line)"
 )
 
+#: For how many hours after its lease has ended a process is still named.
+_ENDED_HOURS = 24
+
 
 @attrs.frozen
 class Statements:
@@ -55,8 +58,13 @@ def statements(schema: str) -> Statements:
             f"SELECT number, fencing_token, owner, head FROM {schema}.registries"
             " WHERE number = ANY($1::integer[])"
         ),
+        # A process that was killed leaves its row behind, which says for a while who it was.
         appear=(
-            f"INSERT INTO {schema}.owners VALUES"
+            f"WITH gone AS (DELETE FROM {schema}.owners WHERE owner IN ("
+            f"  SELECT owner FROM {schema}.owners"
+            f"  WHERE lease_until < clock_timestamp() - interval '{_ENDED_HOURS} hours'"
+            "   FOR UPDATE SKIP LOCKED))"
+            f" INSERT INTO {schema}.owners VALUES"
             " ($1::bigint, $2, $3::boolean, clock_timestamp() + $4::bigint * interval '1 ms')"
         ),
         # A lease that has ended stays so: another process may have relied on that.
