@@ -124,6 +124,29 @@ def test_a_registry_loads_neither_asyncio_nor_cattrs() -> None:
     assert not {"asyncio", "cattrs", "sqlite3"} & loaded
 
 
+#: Modules that a registry imports when it needs them.
+_FEATURES = {
+    "opslifecycle.shell.alarm": "a machine with timers",
+    "opslifecycle.shell.archive": "a machine that archives",
+    "opslifecycle.shell.commits": "a store",
+    "opslifecycle.shell.consuming": "a consumer",
+    "opslifecycle.shell.messages": "a machine with effects of its own, or a store",
+    "opslifecycle.shell.outbox": "a machine with effects of its own",
+    "opslifecycle.shell.transactions": "a transaction",
+    "opslifecycle.shell.timers": "a machine with timers",
+    "logging": "what logs",
+}
+
+
+def test_a_registry_in_memory_loads_no_feature_that_it_lacks() -> None:
+    loaded = _loaded_by("from opslifecycle import Registry; Registry().list_operations()")
+    assert not _FEATURES.keys() & loaded
+    with_store = _loaded_by("import opslifecycle as o; o.Registry(store=o.MemoryStore()).close()")
+    assert _FEATURES.keys() & with_store == {
+        "logging", "opslifecycle.shell.commits", "opslifecycle.shell.messages",
+    }  # fmt: skip
+
+
 def test_importing_the_package_loads_no_registry() -> None:
     loaded = _loaded_by("import opslifecycle; opslifecycle.OpsLifecycleError")
     assert {each for each in loaded if each.startswith("opslifecycle")} == {

@@ -27,7 +27,7 @@ from opslifecycle.errors import (
     RegistryOwnedError,
 )
 from opslifecycle.logs import EventLog
-from opslifecycle.shell.build import AnyDefinition, Definition
+from opslifecycle.shell.definitions import AnyDefinition, Definition
 from opslifecycle.shell.engine import AnyEngine
 from opslifecycle.shell.executor import Executor
 from opslifecycle.shell.opening import open_in_thread

@@ -18,7 +18,6 @@ from opslifecycle.errors import (
     OpsLifecycleError,
     UnsupportedError,
 )
-from opslifecycle.shell.build import Definition
 from opslifecycle.shell.codec import MachineCodec
 from opslifecycle.shell.commands import (
     ADVANCE,
@@ -38,6 +37,7 @@ from opslifecycle.shell.commands import (
     in_its_arguments,
     returning,
 )
+from opslifecycle.shell.definitions import Definition
 from opslifecycle.values.conversion import structure, unstructure
 from opslifecycle.values.plain import Data, Json, data_of, error_text, text_of
 

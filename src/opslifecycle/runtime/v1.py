@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 from opslifecycle.clock import SYSTEM_CLOCK, Clock, ManualClock
-from opslifecycle.conformance import act_and_die, killed, store_at, stored_fields
 from opslifecycle.errors import (
     CursorOutOfRangeError,
     InternalError,
@@ -17,11 +17,8 @@ from opslifecycle.errors import (
     StoreVersionError,
     UnsupportedError,
 )
-from opslifecycle.shell.archive import Archive, Archived, in_thread
+from opslifecycle.lazy import importing
 from opslifecycle.shell.build import (
-    Definition,
-    FeedDefinition,
-    OutboxDefinition,
     broken_invariants,
     export_registry,
     import_registry,
@@ -30,27 +27,17 @@ from opslifecycle.shell.build import (
 from opslifecycle.shell.codec import RecordCodec
 from opslifecycle.shell.columns import SortKey
 from opslifecycle.shell.commands import acting_on_all, advancing, collecting, returning
-from opslifecycle.shell.consuming import Consumer, ThreadConsumer
 from opslifecycle.shell.context_managers import AsyncContextManager, ContextManager
+from opslifecycle.shell.definitions import Definition, FeedDefinition, OutboxDefinition
 from opslifecycle.shell.engine import Engine
 from opslifecycle.shell.executor import Executor
 from opslifecycle.shell.feed import CompletionFeed, FeedBatch
 from opslifecycle.shell.history import appended
-from opslifecycle.shell.messages import (
-    DeadLetter,
-    OutboxCommand,
-    OutboxEntry,
-    OutboxMessage,
-    OutboxRules,
-)
 from opslifecycle.shell.opening import open_in_thread
-from opslifecycle.shell.outbox import Outbox
 from opslifecycle.shell.overlay import Overlay, merge
 from opslifecycle.shell.pages import PageRequest, Pages
 from opslifecycle.shell.permissions import Permission
 from opslifecycle.shell.settings import UNSET, Setting
-from opslifecycle.shell.timers import Dues, Timer, TimersDefinition, later
-from opslifecycle.shell.transactions import AsyncTransaction, Transaction
 from opslifecycle.shell.unique_keys import claim as claim_key
 from opslifecycle.shell.work import NO_BARRIER, WorkBarrier, WorkCall, WorkDefinition, WorkWatch
 from opslifecycle.stores.base import RecordWrite, Store, StoreContents
@@ -130,6 +117,21 @@ from opslifecycle.values.several import (
 )
 from opslifecycle.values.token import ObligationToken, mint
 from opslifecycle.values.trusted import freeze, mutable_subclass
+
+if TYPE_CHECKING:
+    from opslifecycle.conformance import act_and_die, killed, store_at, stored_fields
+    from opslifecycle.shell.archive import Archive, Archived, in_thread
+    from opslifecycle.shell.consuming import Consumer, ThreadConsumer
+    from opslifecycle.shell.messages import (
+        DeadLetter,
+        OutboxCommand,
+        OutboxEntry,
+        OutboxMessage,
+        OutboxRules,
+    )
+    from opslifecycle.shell.outbox import Outbox
+    from opslifecycle.shell.timers import Dues, Timer, TimersDefinition, later
+    from opslifecycle.shell.transactions import AsyncTransaction, Transaction
 
 __all__ = [
     "EXACT",
@@ -279,3 +281,31 @@ __all__ = [
     "timedelta_from",
     "tuple_from",
 ]
+
+#: What a machine without the feature does not need.
+_PLACES = {
+    "Archive": "shell.archive",
+    "Archived": "shell.archive",
+    "AsyncTransaction": "shell.transactions",
+    "Consumer": "shell.consuming",
+    "DeadLetter": "shell.messages",
+    "Dues": "shell.timers",
+    "Outbox": "shell.outbox",
+    "OutboxCommand": "shell.messages",
+    "OutboxEntry": "shell.messages",
+    "OutboxMessage": "shell.messages",
+    "OutboxRules": "shell.messages",
+    "ThreadConsumer": "shell.consuming",
+    "Timer": "shell.timers",
+    "TimersDefinition": "shell.timers",
+    "Transaction": "shell.transactions",
+    "act_and_die": "conformance",
+    "in_thread": "shell.archive",
+    "killed": "conformance",
+    "later": "shell.timers",
+    "store_at": "conformance",
+    "stored_fields": "conformance",
+}
+
+if not TYPE_CHECKING:
+    __getattr__ = importing(__name__, _PLACES)

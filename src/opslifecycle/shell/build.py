@@ -3,134 +3,43 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from enum import Enum
+from collections.abc import Callable, Hashable, Mapping
 from functools import partial
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import attrs
 from opslifecycle.clock import SYSTEM_CLOCK, Clock, CommandTime
 from opslifecycle.errors import InvalidValueError
-from opslifecycle.shell.alarm import Alarm
-from opslifecycle.shell.archive import Archive, ArchivedForm
 from opslifecycle.shell.authority import Authority, IdT, RecordT
 from opslifecycle.shell.codec import MachineCodec
-from opslifecycle.shell.commands import Answer, Change, Decide, recovering
-from opslifecycle.shell.commits import Committer
+from opslifecycle.shell.commands import recovering
+from opslifecycle.shell.definitions import Definition, FeedDefinition
 from opslifecycle.shell.delivery import Handler, check_handler
 from opslifecycle.shell.direct import DirectExecutor
 from opslifecycle.shell.effects import EffectRunner, FeedParts
 from opslifecycle.shell.engine import Engine
 from opslifecycle.shell.executor import Executor
 from opslifecycle.shell.export import decode, encode, fill, reporting_damage
-from opslifecycle.shell.feed import CompletionFeed, Entry, EntryT_co, FeedBatch, MachineFeed
-from opslifecycle.shell.fitting import check_contents, messages_of
-from opslifecycle.shell.group_commit import GroupCommit
+from opslifecycle.shell.feed import CompletionFeed, Entry, MachineFeed
+from opslifecycle.shell.fitting import messages_of
 from opslifecycle.shell.listing import Listing
-from opslifecycle.shell.messages import OutboxRules
 from opslifecycle.shell.opening import Opening
-from opslifecycle.shell.outbox import Outbox
-from opslifecycle.shell.pages import Pages
-from opslifecycle.shell.settings import Setting, epoch_from
+from opslifecycle.shell.settings import epoch_from
 from opslifecycle.shell.staging import Staging, by_slots
-from opslifecycle.shell.timers import TimersDefinition
 from opslifecycle.stores.base import EMPTY, Interrupted, RecordWrite, Store, StoreContents
-from opslifecycle.stores.schema_version import SchemaVersion
 from opslifecycle.sync.publication import PublicationLock
 from opslifecycle.values.checks import instance
 from opslifecycle.values.identifiers import Identifier
 from opslifecycle.values.plain import Data, data_of
 
+if TYPE_CHECKING:
+    from opslifecycle.shell.archive import Archive
+    from opslifecycle.shell.outbox import Outbox
+
 RegistryT = TypeVar("RegistryT")
-EpochT_co = TypeVar("EpochT_co", bound=Identifier, covariant=True)
-#: Constructs the authority of a machine from its settings. An authority has only the members of
-#: `Authority` that the features of its machine need.
-NewAuthority: TypeAlias = Callable[..., Any]
 
 
-@attrs.frozen(kw_only=True)
-class FeedDefinition(Generic[EntryT_co, EpochT_co]):
-    """The feed of a machine; generated.
-
-    Attributes:
-        entry_of: Returns the entry of a finished record.
-        batch: The class of the batches that readers get.
-        epoch: The class of the epoch.
-        rows_max: Returns how many entries an authority retains; None to retain all.
-        held_by_cursors: Whether an entry that not every cursor has passed is retained in any case.
-        of_transitions: Whether entries are of transitions, so that records change after them.
-        snapshot_of: Returns the snapshot of an archived record with its number of watches; None if
-            records that are evicted are not archived.
-    """
-
-    entry_of: Callable[..., EntryT_co]
-    batch: type[FeedBatch[EntryT_co]]
-    epoch: type[EpochT_co]
-    rows_max: Callable[..., int] | None = None
-    held_by_cursors: bool = False
-    of_transitions: bool = False
-    snapshot_of: Callable[..., object] | None = None
-
-
-@attrs.frozen(kw_only=True)
-class OutboxDefinition:
-    """The outbox of a machine; generated.
-
-    Attributes:
-        rules: The attempts of each effect, and the action of each function of the authority.
-        effects: The machine's effects.
-        actions: The machine's actions.
-        snapshot_of: Returns the snapshot of a record with its number of watches.
-        body_of: Returns the stored text of a record; None for a machine without a store.
-    """
-
-    rules: OutboxRules
-    effects: type[Enum]
-    actions: type[Enum]
-    snapshot_of: Callable[..., object]
-    body_of: Callable[..., str] | None = None
-
-
-@attrs.frozen(kw_only=True)
-class Definition(Generic[RecordT]):
-    """The parts of a machine that its registries are built from; generated.
-
-    Attributes:
-        authority: Constructs the authority.
-        id_type: The type of the id of a record.
-        listing_keys: Returns the filter properties of a record.
-        pages: The orders of the listing's pages; None for a listing without pages.
-        settings: The settings of the constructor.
-        feed: The feed; None if the machine has none.
-        outbox: The outbox; None if the machine has no effects of its own.
-        codec: The conversion of records; None for a machine without recovery, which has no store.
-        terminate: The function of the authority that finishes all live records at recovery.
-        discard: The function of the authority that rolls one live record back at recovery.
-    """
-
-    authority: NewAuthority
-    id_type: type[object]
-    listing_keys: Callable[[RecordT], tuple[Hashable, ...]]
-    pages: Pages[RecordT] | None = None
-    settings: tuple[Setting, ...] = ()
-    feed: FeedDefinition[Entry, Identifier] | None = None
-    outbox: OutboxDefinition | None = None
-    timers: TimersDefinition | None = None
-    codec: MachineCodec[RecordT] | None = None
-    terminate: Decide[Sequence[Change[RecordT]]] | None = None
-    discard: Decide[Answer] | None = None
-
-    @property
-    def schema(self) -> SchemaVersion:
-        """The machine and its version, with the check of what a migration has made."""
-        return attrs.evolve(_codec(self).schema, check=partial(check_contents, self))
-
-
-#: The definition of a machine that its user does not know.
-AnyDefinition: TypeAlias = Definition[Any]
-
-
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Parts(Generic[RecordT]):
     """The parts of a registry before it is opened."""
 
@@ -312,29 +221,18 @@ def parts_of(
     on_effect: Handler | None,
     clock: Clock,
 ) -> Parts[RecordT]:
-    """Return the parts of a registry, with the contents of its store and nothing started."""
+    """Return the parts of a registry, with the contents of its store and nothing started.
+
+    A part is imported when a registry needs it, so that those without a store, timers or effects of
+    their own start sooner.
+    """
     state = data_of(contents.state) if contents.state is not None else {}
     lock = PublicationLock()
     authority: Authority[Hashable, RecordT] = definition.authority(
         **{each.argument: each.value(given, state) for each in definition.settings}
     )
-    feed = parts = None
-    declared = definition.feed
-    if declared is not None:
-        epoch_id = epoch_from(state, declared.epoch)
-        feed = CompletionFeed(lock, authority, declared.entry_of, declared.batch, epoch_id)
-        parts = FeedParts(feed, of_transitions=declared.of_transitions)
-        if declared.rows_max is not None:
-            parts = attrs.evolve(
-                parts,
-                rows_max=declared.rows_max(authority),
-                held_by_cursors=declared.held_by_cursors,
-                archives=store is not None and declared.snapshot_of is not None,
-            )
-    outbox = None
-    if definition.outbox is not None:
-        sent = definition.outbox
-        outbox = Outbox(lock, sent.snapshot_of, sent.body_of, on_effect, sent.rules)
+    feed, parts = _feed(lock, authority, definition.feed, store, state)
+    outbox = _outbox(lock, definition, on_effect)
     listing = Listing(authority.records, definition.listing_keys, definition.pages)
     effects = EffectRunner(listing, parts, outbox)
     codec, evicted = definition.codec, effects.begin()
@@ -349,12 +247,17 @@ def parts_of(
     engine.messages_before = 0 if codec is None else codec.messages_before(state)
     undated: list[RecordT] = []
     if definition.timers is not None:
+        from opslifecycle.shell.alarm import Alarm
+
         undated = definition.timers.begin(authority.records.values(), time.now_ms())
         effects.use_alarm(Alarm(lock, authority, time, definition.timers))
     executor: Executor
     if store is None:
         executor = DirectExecutor(engine, definition.id_type)
     else:
+        from opslifecycle.shell.commits import Committer
+        from opslifecycle.shell.group_commit import GroupCommit
+
         epoch = "" if feed is None else str(feed.epoch_id)
         committer = Committer(engine, store, _codec(definition), epoch, contents.state)
         committer.defer(undated)
@@ -370,12 +273,47 @@ def _archived_through(store: Store | None, codec: MachineCodec[RecordT]) -> int:
     return max((sequence for sequence, *_ in store.archived_before(None, 1)), default=0)
 
 
+def _feed(
+    lock: PublicationLock,
+    authority: Authority[Hashable, RecordT],
+    declared: FeedDefinition[Entry, Identifier] | None,
+    store: Store | None,
+    state: Data,
+) -> tuple[MachineFeed | None, FeedParts | None]:
+    if declared is None:
+        return None, None
+    epoch_id = epoch_from(state, declared.epoch)
+    feed = CompletionFeed(lock, authority, declared.entry_of, declared.batch, epoch_id)
+    parts = FeedParts(feed, of_transitions=declared.of_transitions)
+    if declared.rows_max is not None:
+        parts = attrs.evolve(
+            parts,
+            rows_max=declared.rows_max(authority),
+            held_by_cursors=declared.held_by_cursors,
+            archives=store is not None and declared.snapshot_of is not None,
+        )
+    return feed, parts
+
+
+def _outbox(
+    lock: PublicationLock, definition: Definition[RecordT], on_effect: Handler | None
+) -> Outbox | None:
+    sent = definition.outbox
+    if sent is None:
+        return None
+    from opslifecycle.shell.outbox import Outbox
+
+    return Outbox(lock, sent.snapshot_of, sent.body_of, on_effect, sent.rules)
+
+
 def _archive(
     engine: Engine[Hashable, RecordT], definition: Definition[RecordT], store: Store | None
 ) -> Archive[object] | None:
     snapshot_of = None if definition.feed is None else definition.feed.snapshot_of
     if snapshot_of is None:
         return None
+    from opslifecycle.shell.archive import Archive, ArchivedForm
+
     codec, pages = _codec(definition), definition.pages
     form = ArchivedForm(
         schema=codec.schema,

@@ -35,7 +35,7 @@ def _placed(place: str, error: Exception) -> InvalidValueError:
     return InvalidValueError(place, reason.removeprefix(": "))
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class RecordCodec(Generic[AuthorityT, RecordT]):
     """The generated functions that convert one machine's state.
 

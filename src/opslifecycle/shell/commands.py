@@ -46,7 +46,7 @@ ON_ALL, ON_ALL_AND_STATE, COLLECT, ADVANCE = "all", "all_and_state", "collect", 
 RETURN = "return"
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Reply:
     """The answer to a command that another host has requested. The commit of the command stores it.
 
@@ -64,7 +64,7 @@ class Reply:
     is_stored: bool = False
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Command(Generic[T]):
     """A command that changes any number of records, or none.
 
@@ -102,7 +102,7 @@ class Command(Generic[T]):
 Step: TypeAlias = tuple[WaitingT, Any, Decide[object], Arguments, bool]
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Together:
     """The commands of a transaction: all of them happen, in their order, or none."""
 

@@ -37,7 +37,7 @@ _OF_WATCHERS = {"wake_watchers", "close_watchers"}
 Notifier: TypeAlias = tuple[Sized, Callable[..., None]]
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class FeedParts:
     """The feed of a machine with its retention.
 
@@ -56,7 +56,7 @@ class FeedParts:
     archives: bool = False
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class _Plan:
     """The steps that apply a tuple of effects to a record."""
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from opslifecycle.clock import SYSTEM_CLOCK
-from opslifecycle.shell.messages import OutboxEntry, restored
 from opslifecycle.shell.settings import epoch_from
 from opslifecycle.stores.base import StoreContents
 from opslifecycle.stores.reading import UNREADABLE
 from opslifecycle.values.plain import data_of
 
 if TYPE_CHECKING:
-    from opslifecycle.shell.build import AnyDefinition
+    from opslifecycle.shell.definitions import AnyDefinition
+    from opslifecycle.shell.messages import OutboxEntry
 
 
 def check_contents(definition: AnyDefinition, contents: StoreContents) -> None:
@@ -47,6 +47,9 @@ def messages_of(definition: AnyDefinition, contents: StoreContents) -> list[Outb
     Raises:
         InvalidValueError: No outbox has written one of them.
     """
+    # Here, because most machines have no outbox.
+    from opslifecycle.shell.messages import restored
+
     sent, codec = definition.outbox, definition.codec
     assert sent is not None
     assert codec is not None, "a machine without recovery has no store"

@@ -61,7 +61,7 @@ class PageRequest:
     bounds: tuple[Bound, ...] = ()
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Query:
     """A checked request: which records, and from where.
 
@@ -107,7 +107,7 @@ class Query:
         return key < self.after if self.descending else self.after < key
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class Pages(Generic[RecordT]):
     """The orders of a machine's listing; generated.
 

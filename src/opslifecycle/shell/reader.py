@@ -20,7 +20,7 @@ from opslifecycle.errors import (
 from opslifecycle.locks import hold, owned_lock
 from opslifecycle.logs import EventLog
 from opslifecycle.shell.archive import in_thread
-from opslifecycle.shell.build import AnyDefinition, Definition
+from opslifecycle.shell.definitions import AnyDefinition, Definition
 from opslifecycle.shell.executor import Executor
 from opslifecycle.shell.export import reporting_damage
 from opslifecycle.shell.fitting import messages_of

@@ -17,9 +17,10 @@ from opslifecycle.clock import SYSTEM_CLOCK
 from opslifecycle.errors import RegistryClosedError
 from opslifecycle.shell.archive import Elsewhere
 from opslifecycle.shell.authority import Authority, IdT, RecordT, Row
-from opslifecycle.shell.build import Definition, Parts, parts_of
+from opslifecycle.shell.build import Parts, parts_of
 from opslifecycle.shell.codec import MachineCodec
 from opslifecycle.shell.commands import Change
+from opslifecycle.shell.definitions import Definition
 from opslifecycle.shell.engine import Engine
 from opslifecycle.shell.executor import Executor
 from opslifecycle.shell.staging import slots_of

@@ -25,7 +25,7 @@ class _Unset:
 UNSET: Any = _Unset()
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Setting:
     """A setting of a machine's registries.
 

@@ -13,7 +13,7 @@ from opslifecycle.shell.overlay import merge as merge_overlay
 AuthorityT = TypeVar("AuthorityT")
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Staging(Generic[AuthorityT]):
     """The functions that stage and merge an authority of one machine.
 

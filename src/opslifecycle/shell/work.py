@@ -14,7 +14,7 @@ OutcomeT = TypeVar("OutcomeT")
 ResultsT = TypeVar("ResultsT")
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class WorkCall:
     """A method of the registry, and the function that makes its arguments."""
 
@@ -22,7 +22,7 @@ class WorkCall:
     arguments: Callable[..., tuple[object, ...]]
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class WorkWatch(Generic[OutcomeT]):
     """The method that waits for a record, and the class of the wait."""
 
@@ -30,7 +30,7 @@ class WorkWatch(Generic[OutcomeT]):
     wait: type[Wait[OutcomeT]]
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class WorkBarrier(Generic[ResultsT]):
     """The method that waits for several records, the type of its key, and the class of the wait.
 
@@ -46,7 +46,7 @@ class WorkBarrier(Generic[ResultsT]):
 NO_BARRIER: WorkBarrier[None] = WorkBarrier("", Identifier, Wait)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class WorkDefinition(Generic[IdT, OutcomeT, ResultsT]):
     """The calls of a supervisor for one machine.
 

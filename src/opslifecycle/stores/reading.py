@@ -24,7 +24,7 @@ UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticErro
 Known: TypeAlias = dict[str, tuple[str, object, Any]]
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class StoredRegistry:
     """The state of a registry in a store, as a process reads it that does not own the registry."""
 

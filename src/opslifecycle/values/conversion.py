@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class _Union:
     """A tagged union, as `declare_union` was called for it."""
 
@@ -44,7 +44,7 @@ class _Union:
     flatten: Mapping[type, str]
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class _Foreign:
     """The conversions of a class of the program, as `register_type` was called for it."""
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Hook: TypeAlias = Callable[..., object]
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, repr=False)
 class Resolved:
     """A converter, and the hooks that it has found.
 

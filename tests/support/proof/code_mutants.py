@@ -144,6 +144,7 @@ THEN = {
     "sync.publication": _INTERRUPTS,
     "shell.retention": _RACES,
     "shell.settings": [],
+    "shell.definitions": [],
     "shell.build": [
         *_EFFECTS,
         "tests/test_golden.py",
