@@ -52,9 +52,9 @@ def messages_of(definition: AnyDefinition, contents: StoreContents) -> list[Outb
 
     sent, codec = definition.outbox, definition.codec
     assert sent is not None
-    assert codec is not None, "a machine without recovery has no store"
 
     def snapshot(id: str, body: str) -> object:
+        assert codec is not None, "a machine without recovery has no store"
         return sent.snapshot_of(codec.deserialize(id, body), 0)
 
     return restored(contents.records, sent.effects, sent.actions, sent.rules, snapshot)
