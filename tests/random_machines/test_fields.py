@@ -57,3 +57,14 @@ def test_properties_are_proved_for_any_number_of_records(name: str, failed: list
     found = induction(program_of(path.read_bytes(), path.name))
     assert [each.splitlines()[0] for each in found.failed] == failed
     assert found.proved > 50
+
+
+def test_the_length_of_a_list_says_nothing_of_its_texts() -> None:
+    """A text more multiplies the states of a machine that collects texts and looks into none."""
+    path = FIELDS[0].with_name("auction.yaml")
+    (scenario,) = scenarios(program_of(path.read_bytes(), path.name))
+    words = {dict(each.arguments)["word"] for each in scenario.calls if each.method == "annotate"}
+    assert words == {"x"}
+    assert {each.name: each.most for each in scenario.bounds}["lot.tags"] == 3
+    # The length of `registry.rooms` is compared with 2.
+    assert {each.name: each.most for each in scenario.bounds}["registry.rooms"] == 3

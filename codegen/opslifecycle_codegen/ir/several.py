@@ -114,7 +114,9 @@ def sized_sources(tree: Expression) -> Iterator[Name | Field]:
     if isinstance(tree, Name | Field) and tree.type.required.kind in SIZED:
         yield tree
         return
-    # The length of a dict does not depend on those of its keys and values.
+    if isinstance(tree, Items):
+        # The length of a collection does not depend on those of its elements, keys and values.
+        return
     parts = (tree.base,) if isinstance(tree, Put | Without | Get) else parts_of(tree)
     for part in parts:
         yield from sized_sources(part)

@@ -50,6 +50,13 @@ def searched(
             if found.closed or found.violation is not None:
                 break
             too_large.append(f"  {_size(each)}: more than {few} states, so this is a smaller one")
+            if say is not None:
+                # Now, because a smaller one may take long as well.
+                advice = "lower `bounds` for them in `scenarios` take less time"
+                say(
+                    f"{each.name}: more than {few} states, so a smaller one is searched; most"
+                    f" values have {_most(found)}: {advice}"
+                )
         else:
             found = Search(smallest, states_max=states_max, say=say).run()
         scenario = found.scenario
@@ -90,12 +97,17 @@ def _described(found: Found) -> list[str]:
     return lines
 
 
+def _most(found: Found) -> str:
+    """Return the fields with the most values in a search that has not ended."""
+    most = found.different.most_common(3)
+    return ", ".join(f"{name} ({count})" for name, count in most if count > 1)
+
+
 def unfinished(found: Found, source: PurePosixPath) -> str:
     """Return why a search has shown nothing: which fields have too many values."""
-    most = [f"{name} ({count})" for name, count in found.different.most_common(3) if count > 1]
     return (
         f"{source}: {found.scenario.name} has more than {found.states_max} states: make it smaller."
-        f" The most values have {', '.join(most)}: declare lower `bounds` for them in `scenarios`,"
+        f" The most values have {_most(found)}: declare lower `bounds` for them in `scenarios`,"
         " or fewer `entities`, or fewer values of `params`; or search longer with --max-states"
     )
 
