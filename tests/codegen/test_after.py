@@ -86,7 +86,7 @@ def test_only_what_may_change_a_timer_plans_it() -> None:
         for command in (program.create, *program.actions)
         if any("plan_timers" in step.effects for step in command.steps)
     }
-    assert planning == {"register", "heat", "keep_warm", "cool", "set_alarm", "ring"}
+    assert planning == {"create", "heat", "keep_warm", "cool", "set_alarm", "ring"}
     assert program.rollback is not None
     assert "cancel_timers" in program.rollback.effects
 

@@ -133,7 +133,7 @@ class TestExplain:
     ) -> None:
         assert run(project(tmp_path, SHIPPED), "explain", "--machine", "ops_lifecycle") == 0
         printed = capsys.readouterr().out
-        assert "40 decided by trying every case\n  undecided: room in register\n" in printed
+        assert "40 decided by trying every case\n  undecided: room in create\n" in printed
 
 
 class TestDiagram:

@@ -389,7 +389,7 @@ def test_generated_code_is_what_the_shipped_machine_says(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert check(ROOT) == 0
-    assert "66 generated files of 4 machine(s)" in capsys.readouterr().out
+    assert "70 generated files of 4 machine(s)" in capsys.readouterr().out
 
 
 def test_a_draft_changes_freely_until_it_is_published(

@@ -30,7 +30,7 @@ from opslifecycle.shell.messages import Lanes, OutboxEntry, OutboxMessage, retry
 from opslifecycle.stores.base import Commit
 from opslifecycle_codegen.cli.main import main
 
-from tests.support.codegen.projects import assert_clean, edit, project
+from tests.support.codegen.projects import assert_clean, edit, package, project
 from tests.support.waiting import eventually, until
 from tests.support.warm import python
 
@@ -765,3 +765,16 @@ def test_an_interrupt_in_a_coroutine_handler_reaches_the_loop_and_delivery_goes_
     finally:
         loop.run_until_complete(asyncio.sleep(0))
         loop.close()
+
+
+def test_an_action_may_be_called_as_the_creation_is(tmp_path: Path) -> None:
+    source = Path(__file__).parents[2] / "examples/shipping/machine/shipment.yaml"
+    named = ("  deliver: {summary", "  create: {summary")
+    freight = package(tmp_path, source, "freight", named)
+    with freight.ShipmentRegistry() as registry:
+        id = freight.ShipmentId.new()
+        registry.order(id, 100)
+        (first,) = registry.changes().list_since(0).entries
+    assert first.action is freight.ShipmentAction._CREATE
+    assert freight.INSPECTION.begins == ("reserving", "_create")
+    assert ("on_the_way", "delivered", "create") in freight.INSPECTION.transitions

@@ -75,7 +75,7 @@ def test_an_operation_is_a_span_with_an_event_for_each_action(
         "job": "resize",
     }
     assert events_of(span) == [
-        ("register", "provisioning"),
+        ("create", "provisioning"),
         ("start", "running"),
         ("progress_reported", "running"),
         ("complete", "completed"),
@@ -102,7 +102,7 @@ def test_an_error_is_an_error_and_a_rejection_is_no_event(
         registry.fail_operation(id, "why")
         registry.collect_completed()
         (span,) = collected.spans()
-    assert [name for name, _ in events_of(span)] == ["register", "start", "fail"]
+    assert [name for name, _ in events_of(span)] == ["create", "start", "fail"]
     assert (span.status.status_code, span.status.description) == (StatusCode.ERROR, "failed")
     results = {key: point.count for key, point in collected.points("command.duration").items()}
     assert results[labels(action="abort", result="rejected")] == 1
@@ -143,7 +143,7 @@ def test_what_is_erased_with_its_end_has_a_span(store: Store | None, collected: 
         first, second = collected.spans()
     assert events_of(first)[-1] == ("complete", "erased")
     assert events_of(second) == [
-        ("register", "provisioning"),
+        ("create", "provisioning"),
         ("rollback_unreturned_operation", "erased"),
     ]
 
@@ -164,8 +164,8 @@ def test_a_transaction_is_one_command_with_an_event_for_each_action(
             transaction.register_operation(spec())
             transaction.complete_operation(live, result())
         assert len(collected.spans()) == 2
-    assert [name for name, _ in events_of(spans[str(live)])] == ["register", "start", "complete"]
-    assert [name for name, _ in events_of(spans[str(other.id)])] == ["register", "terminate_owner"]
+    assert [name for name, _ in events_of(spans[str(live)])] == ["create", "start", "complete"]
+    assert [name for name, _ in events_of(spans[str(other.id)])] == ["create", "terminate_owner"]
     counts = {key: point.count for key, point in collected.points("command.duration").items()}
     assert counts[labels(action="transaction", result="accepted")] == 1
     assert counts[labels(action="transaction", result="rejected")] == 1
@@ -189,7 +189,7 @@ def test_tasks_are_observed_like_threads(store: Store | None, collected: Collect
     spans = collected.spans()
     assert len(spans) == 20
     for each in spans:
-        assert [name for name, _ in events_of(each)] == ["register", "start", "complete"]
+        assert [name for name, _ in events_of(each)] == ["create", "start", "complete"]
 
 
 def test_threads_on_one_operation_lose_no_event(store: Store | None, collected: Collected) -> None:
@@ -319,7 +319,7 @@ def test_a_command_that_the_store_refuses_has_failed(collected: Collected) -> No
             registered(registry)
         store.is_full = False
     assert collected.spans() == []
-    assert labels(action="register", result="failed") in collected.points("command.duration")
+    assert labels(action="create", result="failed") in collected.points("command.duration")
 
 
 def test_what_cannot_be_instrumented_is_refused(collected: Collected) -> None:

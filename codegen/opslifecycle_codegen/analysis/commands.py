@@ -15,6 +15,7 @@ from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.built_ins import BARRIER_CHECKS
 from opslifecycle_codegen.ir.expr import Expression, Root
+from opslifecycle_codegen.ir.messages import create_word
 from opslifecycle_codegen.ir.program import BarrierAdmission, Check, Command
 from opslifecycle_codegen.ir.scope import Scope
 from opslifecycle_codegen.ir.symbols import Symbols
@@ -99,9 +100,10 @@ class Commands:
             kind = self._symbols.announcing_kind(target[0])
             message = f"a new {self._machine.entity} cannot begin in a {kind}"
             self._diagnostics.add(declared.to.mark, "terminal-start", message)
+        word = create_word(self._machine)
         command = Command(
-            "register",
-            "register",
+            word,
+            word,
             declared.summary,
             params,
             checks,

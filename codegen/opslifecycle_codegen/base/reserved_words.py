@@ -17,7 +17,7 @@ TYPES = frozenset(
         "Any", "AssertionError", "Callable", "ClassVar", "Hashable",
         "Iterable", "MagicMock", "Path", "Self", "Sequence", "TypeAlias",
         "Effects", "VERSION", "DIGEST", "CODEC", "DEFINITION", "OUTBOX", "TIMERS", "INVARIANTS",
-        "PAGES", "STEPS", "WORK", "LOCK", "CELLS", "BEFORE", "ILLEGAL",
+        "PAGES", "STEPS", "WORK", "INSPECTION", "LOCK", "CELLS", "BEFORE", "ILLEGAL",
     }
 )  # fmt: skip
 

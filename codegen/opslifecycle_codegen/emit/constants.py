@@ -58,9 +58,10 @@ class Constants:
         return code.renamed(self._named, self._constants) if self._named is not None else code
 
     def _free(self, constant: str) -> bool:
+        # Behind two underscores, a class would look for a name of its own.
         return not (
             constant in self._taken
-            or constant.startswith(_PREFIXES)
+            or constant.startswith(("__", *_PREFIXES))
             or constant.endswith(_SUFFIXES)
         )
 

@@ -74,10 +74,12 @@ class EffectConstants:
     def _named(self, effects: Effects, words: str) -> str:
         if not effects:
             return self.used.setdefault((), NO_EFFECTS)
-        name = f"_{words.upper()}_EFFECTS"
+        # Behind two underscores, a class would look for a name of its own.
+        words = words.upper().lstrip("_")
+        name = f"_{words}_EFFECTS"
         if name in self.used.values() and self.used.get(effects) != name:
             # A command is called as the effects of an end are.
-            name = f"_{words.upper()}_{len(self.used)}_EFFECTS"
+            name = f"_{words}_{len(self.used)}_EFFECTS"
         return self.used.setdefault(effects, name)
 
     def _distinguishing(self, effects: Effects) -> list[str]:

@@ -30,6 +30,7 @@ from opslifecycle_codegen.emit.environment import Context, environment
 from opslifecycle_codegen.emit.fitting import fitted
 from opslifecycle_codegen.emit.identifiers import identifier_views
 from opslifecycle_codegen.emit.imports import IMPORTS_PLACE, import_blocks, public_definitions
+from opslifecycle_codegen.emit.inspection import inspection
 from opslifecycle_codegen.emit.registry import RegistryLowering
 from opslifecycle_codegen.emit.settings import setting_defaults, setting_views
 from opslifecycle_codegen.emit.store_test import store_test
@@ -127,6 +128,7 @@ class Renderer:
             "outbox": {"view": outbox.outbox_view(program, names)},
             "timers": {"view": timers_view(program, names, width)},
             "work": {"view": work_view(program, names, width)},
+            "inspection": {"view": inspection(program, names, width)},
         }
         for name in self._unneeded():
             del modules[name]
@@ -145,7 +147,7 @@ class Renderer:
         program, machine = self._program, self._program.machine
         without = {
             "outbox": not machine.effects,
-            "storage": program.recovery is None,
+            **dict.fromkeys(("storage", "inspection"), program.recovery is None),
             "values": set(machine.values) <= set(program.symbols.foreign),
             "invariants": not (program.invariants or program.transition_invariants),
             "timers": not program.timers,
@@ -382,11 +384,9 @@ class Renderer:
         public = [name for name in defined if name[0].isupper()]
         for name in public:
             by_module.setdefault(defined[name], []).append(name)
-        imports = [
-            line
-            for module in sorted(by_module)
-            for line in layout.imports(f".{module}", by_module[module], width=self._width)
-        ]
+        imports: list[str] = []
+        for module in sorted(by_module):
+            imports += layout.imports(f".{module}", by_module[module], width=self._width)
         exports = layout.sorted_names(public)
         body = self._body("package.py.j2", {"exports": exports, "source": str(self._config.source)})
         header = "\n".join(f"# {line}" for line in self._header("\n").split("\n"))

@@ -47,6 +47,7 @@ from .handles import (
     WaitAllSatisfied,
 )
 from .identifiers import OperationId, RunId, RuntimeEpochId, SessionId, WaitRequestId
+from .inspection import INSPECTION
 from .interface import OperationReads, OpsLifecycleRegistry
 from .invariants import INVARIANTS, STEPS
 from .registry import Registry
@@ -76,6 +77,7 @@ __all__ = [
     "DEFAULT_MAX_COMPLETED",
     "DEFINITION",
     "DIGEST",
+    "INSPECTION",
     "INVARIANTS",
     "PAGES",
     "STEPS",

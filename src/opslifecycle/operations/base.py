@@ -24,6 +24,7 @@ from .enums import (
 )
 from .handles import OperationCompletionWatch, WaitAll, satisfied
 from .identifiers import OperationId, RunId, RuntimeEpochId, SessionId, WaitRequestId
+from .inspection import INSPECTION
 from .interface import OperationReads
 from .invariants import INVARIANTS
 from .storage import CODEC
@@ -78,6 +79,7 @@ class OperationRegistryBase(OperationReads):
     _executor: _rt.Executor
     _feed: _rt.CompletionFeed[CompletionEntry, RuntimeEpochId]
     _definition = DEFINITION
+    _inspection = INSPECTION
     _work = WORK
 
     def _reads(self) -> OperationRegistryBase:

@@ -33,6 +33,7 @@ from opslifecycle.shell.engine import Engine
 from opslifecycle.shell.executor import Executor
 from opslifecycle.shell.feed import CompletionFeed, FeedBatch
 from opslifecycle.shell.history import appended
+from opslifecycle.shell.inspected import Inspection
 from opslifecycle.shell.opening import open_in_thread
 from opslifecycle.shell.overlay import Overlay, merge
 from opslifecycle.shell.pages import PageRequest, Pages
@@ -160,6 +161,7 @@ __all__ = [
     "FeedDefinition",
     "FrozenDict",
     "Identifier",
+    "Inspection",
     "IntIdentifier",
     "InternalError",
     "InvalidSpecError",

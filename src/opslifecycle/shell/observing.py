@@ -39,6 +39,9 @@ T = TypeVar("T")
 #: A record of any machine.
 Seen: TypeAlias = Ended[Hashable, object]
 
+#: The method of each authority that creates a record, and what machines call the command.
+_CREATING, _CREATE = "register", "create"
+
 
 class _Observable(Protocol):
     """The parts of a registry by which it is observed."""
@@ -52,7 +55,7 @@ class _Named:
 
     def __init__(self, engine: AnyEngine, id: Hashable, decide: Decide[object]) -> None:
         self._engine = engine
-        self._id, self._action = id, decide.__name__
+        self._id, self._action = id, _action_of(decide)
 
     def acts(self) -> list[Act]:
         return [Act(self._id, self._action, self._engine.view(self._id, sight_of))]
@@ -99,7 +102,12 @@ def status_text(status: object) -> str:
 
 def action_of(command: Command[T]) -> str:
     """Return the name of a command."""
-    return command.form if command.decide is None else command.decide.__name__
+    return command.form if command.decide is None else _action_of(command.decide)
+
+
+def _action_of(decide: Decide[object]) -> str:
+    """Return the name of an action, as the machine calls it."""
+    return _CREATE if decide.__name__ == _CREATING else decide.__name__
 
 
 class ObservedExecutor(Executor):
@@ -124,7 +132,7 @@ class ObservedExecutor(Executor):
         deferred: bool = False,
     ) -> None:
         """See `Executor.act`."""
-        begun = self._observer.begin(decide.__name__, (id,))
+        begun = self._observer.begin(_action_of(decide), (id,))
         watched = (_Named(self._engine, id, decide),)
         self._observed(begun, watched, lambda: self._inner.act(id, decide, arguments, deferred))
 
@@ -136,7 +144,7 @@ class ObservedExecutor(Executor):
         deferred: bool = False,
     ) -> Awaitable[None]:
         """See `Executor.act_async`."""
-        begun = self._observer.begin(decide.__name__, (id,))
+        begun = self._observer.begin(_action_of(decide), (id,))
         watched = (_Named(self._engine, id, decide),)
         return self._observed_async(
             begun, watched, lambda: self._inner.act_async(id, decide, arguments, deferred)

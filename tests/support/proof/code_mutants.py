@@ -108,6 +108,7 @@ THEN = {
     "logs": ["tests/test_logs.py"],
     "shell.observer": ["tests/telemetry"],
     "shell.observing": ["tests/telemetry"],
+    "shell.inspected": ["tests/serve/test_machines.py"],
     "telemetry.instrumenting": ["tests/telemetry"],
     "telemetry.measures": ["tests/telemetry"],
     "telemetry.spans": ["tests/telemetry"],

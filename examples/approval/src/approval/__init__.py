@@ -38,6 +38,7 @@ from .errors import (
 )
 from .handles import BatchDecided, BatchResult, BatchWait, RequestWatch
 from .identifiers import BatchId, FeedId, PersonId, RequestId, WaitId
+from .inspection import INSPECTION
 from .interface import AbstractRequestRegistry, RequestReads
 from .invariants import INVARIANTS, STEPS
 from .outbox import OUTBOX, RequestDeadLetter, RequestOutboxMessage
@@ -51,6 +52,7 @@ __all__ = [
     "DEFAULT_DECISIONS_MAX",
     "DEFINITION",
     "DIGEST",
+    "INSPECTION",
     "INVARIANTS",
     "OUTBOX",
     "PAGES",

@@ -24,6 +24,7 @@ from .enums import (
 )
 from .handles import BatchWait, RequestWatch, satisfied
 from .identifiers import BatchId, FeedId, PersonId, RequestId, WaitId
+from .inspection import INSPECTION
 from .interface import RequestReads
 from .invariants import INVARIANTS
 from .outbox import OUTBOX, RequestDeadLetter, RequestOutboxMessage
@@ -85,6 +86,7 @@ class RequestRegistryBase(RequestReads):
     _archive: _rt.Archive[RequestSnapshot]
     _outbox: _rt.Outbox
     _definition = DEFINITION
+    _inspection = INSPECTION
 
     def _reads(self) -> RequestRegistryBase:
         return self

@@ -16,6 +16,7 @@ from .enums import OrderAction, OrderEffect, OrderStatus
 from .errors import NotNowError, OrderExistsError, OrderNotFoundError, TooLateError
 from .handles import OrderWatch
 from .identifiers import FeedId, OrderId
+from .inspection import INSPECTION
 from .interface import AbstractOrderRegistry, OrderReads
 from .invariants import INVARIANTS
 from .outbox import OUTBOX, OrderDeadLetter, OrderOutboxMessage
@@ -28,6 +29,7 @@ __all__ = [
     "CODEC",
     "DEFINITION",
     "DIGEST",
+    "INSPECTION",
     "INVARIANTS",
     "OUTBOX",
     "TIMERS",

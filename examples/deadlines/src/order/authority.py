@@ -38,7 +38,7 @@ _SHIP = OrderAction.SHIP
 _SEND_BACK = OrderAction.SEND_BACK
 _COMPLETE = OrderAction.COMPLETE
 _FROM_PAID_OR_ESCALATED = (_PAID, _ESCALATED)
-_REGISTER_EFFECTS: Effects = (OrderEffect.APPEND_TO_FEED, OrderEffect.PLAN_TIMERS)
+_CREATE_EFFECTS: Effects = (OrderEffect.APPEND_TO_FEED, OrderEffect.PLAN_TIMERS)
 _REMIND_EFFECTS: Effects = (
     OrderEffect.SEND_REMINDER,
     OrderEffect.APPEND_TO_FEED,
@@ -163,7 +163,7 @@ class OrderAuthority:
         self.last_sequence += 1
         order.sequence = self.last_sequence
         self.watermark = self.last_sequence
-        return _REGISTER_EFFECTS
+        return _CREATE_EFFECTS
 
     def remind(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         order = self.records.get(id)
@@ -197,7 +197,7 @@ class OrderAuthority:
         self.last_sequence += 1
         order.sequence = self.last_sequence
         self.watermark = self.last_sequence
-        return _REGISTER_EFFECTS
+        return _CREATE_EFFECTS
 
     def extend(self, id: OrderId, by_ms: int) -> Effects | _rt.OpsLifecycleError:
         order = self.records.get(id)
@@ -246,7 +246,7 @@ class OrderAuthority:
         self.last_sequence += 1
         order.sequence = self.last_sequence
         self.watermark = self.last_sequence
-        return _REGISTER_EFFECTS
+        return _CREATE_EFFECTS
 
     def send_back(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         order = self.records.get(id)

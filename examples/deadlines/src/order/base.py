@@ -15,6 +15,7 @@ from .authority import OrderAuthority, OrderRecord
 from .enums import OrderAction, OrderEffect, OrderStatus
 from .handles import OrderWatch
 from .identifiers import FeedId, OrderId
+from .inspection import INSPECTION
 from .interface import OrderReads
 from .invariants import INVARIANTS
 from .outbox import OUTBOX, OrderDeadLetter, OrderOutboxMessage
@@ -69,6 +70,7 @@ class OrderRegistryBase(OrderReads):
     _feed: _rt.CompletionFeed[OrderChange, FeedId]
     _outbox: _rt.Outbox
     _definition = DEFINITION
+    _inspection = INSPECTION
 
     def _reads(self) -> OrderRegistryBase:
         return self

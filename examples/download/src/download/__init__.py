@@ -21,6 +21,7 @@ from .errors import (
 )
 from .handles import DownloadWatch
 from .identifiers import DownloadId
+from .inspection import INSPECTION
 from .interface import AbstractDownloadRegistry, DownloadReads
 from .registry import DownloadRegistry
 from .storage import CODEC, DIGEST, VERSION
@@ -31,6 +32,7 @@ __all__ = [
     "CODEC",
     "DEFINITION",
     "DIGEST",
+    "INSPECTION",
     "VERSION",
     "WORK",
     "AbstractDownloadRegistry",

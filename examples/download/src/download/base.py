@@ -14,6 +14,7 @@ from .authority import DownloadAuthority, DownloadRecord
 from .enums import DownloadStatus
 from .handles import DownloadWatch
 from .identifiers import DownloadId
+from .inspection import INSPECTION
 from .interface import DownloadReads
 from .storage import CODEC
 from .views import DownloadSnapshot, listing_keys, listing_order, snapshot_of
@@ -39,6 +40,7 @@ class DownloadRegistryBase(DownloadReads):
     _engine: _rt.Engine[DownloadId, DownloadRecord]
     _executor: _rt.Executor
     _definition = DEFINITION
+    _inspection = INSPECTION
     _work = WORK
 
     def _reads(self) -> DownloadRegistryBase:

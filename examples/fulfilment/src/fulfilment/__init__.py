@@ -16,6 +16,7 @@ from .enums import OrderEffect, OrderStatus
 from .errors import OrderExistsError, OrderNotFoundError, WrongStageError
 from .handles import OrderWatch
 from .identifiers import OrderId
+from .inspection import INSPECTION
 from .interface import AbstractOrderRegistry, OrderReads
 from .invariants import INVARIANTS
 from .registry import FulfilmentRegistry
@@ -26,6 +27,7 @@ __all__ = [
     "CODEC",
     "DEFINITION",
     "DIGEST",
+    "INSPECTION",
     "INVARIANTS",
     "VERSION",
     "AbstractOrderRegistry",

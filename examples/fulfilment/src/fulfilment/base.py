@@ -14,6 +14,7 @@ from .authority import OrderAuthority, OrderRecord
 from .enums import OrderStatus
 from .handles import OrderWatch
 from .identifiers import OrderId
+from .inspection import INSPECTION
 from .interface import OrderReads
 from .invariants import INVARIANTS
 from .storage import CODEC
@@ -38,6 +39,7 @@ class OrderRegistryBase(OrderReads):
     _engine: _rt.Engine[OrderId, OrderRecord]
     _executor: _rt.Executor
     _definition = DEFINITION
+    _inspection = INSPECTION
 
     def _reads(self) -> OrderRegistryBase:
         return self

@@ -16,6 +16,7 @@ from .enums import LampEffect, LampStatus
 from .errors import LampError, LampExistsError, LampNotFoundError
 from .handles import LampWatch
 from .identifiers import LampId
+from .inspection import INSPECTION
 from .interface import AbstractLampRegistry, LampReads
 from .registry import LampRegistry
 from .storage import CODEC, DIGEST, VERSION
@@ -25,6 +26,7 @@ __all__ = [
     "CODEC",
     "DEFINITION",
     "DIGEST",
+    "INSPECTION",
     "VERSION",
     "AbstractLampRegistry",
     "AsyncLampRegistry",

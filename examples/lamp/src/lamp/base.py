@@ -14,6 +14,7 @@ from .authority import LampAuthority, LampRecord
 from .enums import LampStatus
 from .handles import LampWatch
 from .identifiers import LampId
+from .inspection import INSPECTION
 from .interface import LampReads
 from .storage import CODEC
 from .views import LampSnapshot, listing_keys, listing_order, snapshot_of
@@ -37,6 +38,7 @@ class LampRegistryBase(LampReads):
     _engine: _rt.Engine[LampId, LampRecord]
     _executor: _rt.Executor
     _definition = DEFINITION
+    _inspection = INSPECTION
 
     def _reads(self) -> LampRegistryBase:
         return self

@@ -16,6 +16,7 @@ from .enums import OvenAction, OvenDoor, OvenEffect, OvenEngine, OvenStatus
 from .errors import NotNowError, OvenExistsError, OvenNotFoundError
 from .handles import OvenWatch
 from .identifiers import OvenId
+from .inspection import INSPECTION
 from .interface import AbstractOvenRegistry, OvenReads
 from .invariants import INVARIANTS
 from .outbox import OUTBOX, OvenDeadLetter, OvenOutboxMessage
@@ -28,6 +29,7 @@ __all__ = [
     "CODEC",
     "DEFINITION",
     "DIGEST",
+    "INSPECTION",
     "INVARIANTS",
     "OUTBOX",
     "TIMERS",

@@ -15,6 +15,7 @@ from .authority import OvenAuthority, OvenRecord
 from .enums import OvenAction, OvenDoor, OvenEffect, OvenEngine
 from .handles import OvenWatch
 from .identifiers import OvenId
+from .inspection import INSPECTION
 from .interface import OvenReads
 from .invariants import INVARIANTS
 from .outbox import OUTBOX, OvenDeadLetter, OvenOutboxMessage
@@ -54,6 +55,7 @@ class OvenRegistryBase(OvenReads):
     _executor: _rt.Executor
     _outbox: _rt.Outbox
     _definition = DEFINITION
+    _inspection = INSPECTION
 
     def _reads(self) -> OvenRegistryBase:
         return self

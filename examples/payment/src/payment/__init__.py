@@ -24,6 +24,7 @@ from .errors import (
 )
 from .handles import PaymentWatch
 from .identifiers import PaymentId
+from .inspection import INSPECTION
 from .interface import AbstractPaymentRegistry, PaymentReads
 from .invariants import INVARIANTS
 from .registry import PaymentRegistry
@@ -35,6 +36,7 @@ __all__ = [
     "CODEC",
     "DEFINITION",
     "DIGEST",
+    "INSPECTION",
     "INVARIANTS",
     "TIMERS",
     "VERSION",

@@ -36,7 +36,7 @@ _SUCCEEDED = PaymentStatus.SUCCEEDED
 _REFUNDED = PaymentStatus.REFUNDED
 _CANCELED = PaymentStatus.CANCELED
 _FROM_OPEN = (_REQUIRES_CONFIRMATION, _REQUIRES_CAPTURE)
-_REGISTER_EFFECTS: Effects = (PaymentEffect.PLAN_TIMERS,)
+_CREATE_EFFECTS: Effects = (PaymentEffect.PLAN_TIMERS,)
 _CAPTURE_SUCCEEDED_EFFECTS: Effects = (
     PaymentEffect.WAKE_WATCHERS,
     PaymentEffect.PLAN_TIMERS,
@@ -131,7 +131,7 @@ class PaymentAuthority:
             expires,
         )
         self.records[id] = payment
-        return _REGISTER_EFFECTS
+        return _CREATE_EFFECTS
 
     def confirm(
         self,
@@ -153,7 +153,7 @@ class PaymentAuthority:
             ).with_guard("range of the time at + timedelta(days=7) in confirm")
         payment.expires = at + _dt.timedelta(days=7)
         payment.status = _REQUIRES_CAPTURE
-        return _REGISTER_EFFECTS
+        return _CREATE_EFFECTS
 
     def capture(
         self,
@@ -190,7 +190,7 @@ class PaymentAuthority:
             payment.status = _SUCCEEDED
             return _CAPTURE_SUCCEEDED_EFFECTS
         payment.status = _REQUIRES_CAPTURE
-        return _REGISTER_EFFECTS
+        return _CREATE_EFFECTS
 
     def refund(self, id: PaymentId, amount: int) -> Effects | _rt.OpsLifecycleError:
         payment = self.records.get(id)
@@ -239,7 +239,7 @@ class PaymentAuthority:
                 "outside the years 1 to 9999",
             ).with_guard("range of the time payment.expires + by in prolong")
         payment.expires += by
-        return _REGISTER_EFFECTS
+        return _CREATE_EFFECTS
 
     def cancel(self, id: PaymentId) -> Effects | _rt.OpsLifecycleError:
         payment = self.records.get(id)

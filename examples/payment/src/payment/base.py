@@ -14,6 +14,7 @@ from .authority import PaymentAuthority, PaymentRecord
 from .enums import PaymentStatus
 from .handles import PaymentWatch
 from .identifiers import PaymentId
+from .inspection import INSPECTION
 from .interface import PaymentReads
 from .invariants import INVARIANTS
 from .storage import CODEC
@@ -40,6 +41,7 @@ class PaymentRegistryBase(PaymentReads):
     _engine: _rt.Engine[PaymentId, PaymentRecord]
     _executor: _rt.Executor
     _definition = DEFINITION
+    _inspection = INSPECTION
 
     def _reads(self) -> PaymentRegistryBase:
         return self

@@ -22,6 +22,7 @@ from .errors import (
 )
 from .handles import PullRequestWatch
 from .identifiers import FeedId, PullRequestId
+from .inspection import INSPECTION
 from .interface import AbstractPullRequestRegistry, PullRequestReads
 from .invariants import INVARIANTS
 from .outbox import OUTBOX, PullRequestDeadLetter, PullRequestOutboxMessage
@@ -34,6 +35,7 @@ __all__ = [
     "CODEC",
     "DEFINITION",
     "DIGEST",
+    "INSPECTION",
     "INVARIANTS",
     "OUTBOX",
     "TIMERS",

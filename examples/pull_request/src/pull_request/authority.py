@@ -50,7 +50,7 @@ _REMIND = PullRequestAction.REMIND
 _ARCHIVE = PullRequestAction.ARCHIVE
 _FROM_REVIEWED = (_IN_REVIEW, _APPROVED)
 _FROM_UNMERGED = (_DRAFT, _OPEN, _IN_REVIEW, _APPROVED)
-_REGISTER_EFFECTS: Effects = (PullRequestEffect.APPEND_TO_FEED,)
+_CREATE_EFFECTS: Effects = (PullRequestEffect.APPEND_TO_FEED,)
 _READY_EFFECTS: Effects = (
     PullRequestEffect.APPEND_TO_FEED,
     PullRequestEffect.PLAN_TIMERS,
@@ -172,7 +172,7 @@ class PullRequestAuthority:
         self.last_sequence += 1
         pull_request.sequence = self.last_sequence
         self.watermark = self.last_sequence
-        return _REGISTER_EFFECTS
+        return _CREATE_EFFECTS
 
     def ready(self, id: PullRequestId) -> Effects | _rt.OpsLifecycleError:
         pull_request = self.records.get(id)

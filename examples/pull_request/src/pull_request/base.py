@@ -15,6 +15,7 @@ from .authority import PullRequestAuthority, PullRequestRecord
 from .enums import PullRequestAction, PullRequestEffect, PullRequestStatus
 from .handles import PullRequestWatch
 from .identifiers import FeedId, PullRequestId
+from .inspection import INSPECTION
 from .interface import PullRequestReads
 from .invariants import INVARIANTS
 from .outbox import OUTBOX, PullRequestDeadLetter, PullRequestOutboxMessage
@@ -69,6 +70,7 @@ class PullRequestRegistryBase(PullRequestReads):
     _feed: _rt.CompletionFeed[Activity, FeedId]
     _outbox: _rt.Outbox
     _definition = DEFINITION
+    _inspection = INSPECTION
 
     def _reads(self) -> PullRequestRegistryBase:
         return self

@@ -21,6 +21,7 @@ from .enums import Problem, ShipmentAction, ShipmentEffect, ShipmentStatus
 from .errors import NotNowError, ShipmentExistsError, ShipmentNotFoundError
 from .handles import ShipmentWatch
 from .identifiers import FeedId, ShipmentId
+from .inspection import INSPECTION
 from .interface import AbstractShipmentRegistry, ShipmentReads
 from .invariants import INVARIANTS
 from .outbox import OUTBOX, ShipmentDeadLetter, ShipmentOutboxMessage
@@ -35,6 +36,7 @@ __all__ = [
     "DEFAULT_FIRST_DELAY_MS",
     "DEFINITION",
     "DIGEST",
+    "INSPECTION",
     "INVARIANTS",
     "OUTBOX",
     "TIMERS",

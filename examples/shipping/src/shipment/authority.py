@@ -43,10 +43,7 @@ _ANSWER = ShipmentAction.ANSWER
 _EXPIRE = ShipmentAction.EXPIRE
 _DELIVER = ShipmentAction.DELIVER
 _LOSE = ShipmentAction.LOSE
-_REGISTER_EFFECTS: Effects = (
-    ShipmentEffect.RESERVE_GOODS,
-    ShipmentEffect.APPEND_TO_FEED,
-)
+_CREATE_EFFECTS: Effects = (ShipmentEffect.RESERVE_GOODS, ShipmentEffect.APPEND_TO_FEED)
 _RESERVED_EFFECTS: Effects = (
     ShipmentEffect.BOOK_CARRIER,
     ShipmentEffect.APPEND_TO_FEED,
@@ -164,7 +161,7 @@ class ShipmentAuthority:
         self.last_sequence += 1
         shipment.sequence = self.last_sequence
         self.watermark = self.last_sequence
-        return _REGISTER_EFFECTS
+        return _CREATE_EFFECTS
 
     def reserved(self, id: ShipmentId) -> Effects | _rt.OpsLifecycleError:
         shipment = self.records.get(id)

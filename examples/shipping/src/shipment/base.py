@@ -15,6 +15,7 @@ from .authority import ShipmentAuthority, ShipmentRecord
 from .enums import ShipmentAction, ShipmentEffect
 from .handles import ShipmentWatch
 from .identifiers import FeedId, ShipmentId
+from .inspection import INSPECTION
 from .interface import ShipmentReads
 from .invariants import INVARIANTS
 from .outbox import OUTBOX, ShipmentDeadLetter, ShipmentOutboxMessage
@@ -86,6 +87,7 @@ class ShipmentRegistryBase(ShipmentReads):
     _feed: _rt.CompletionFeed[ShipmentChange, FeedId]
     _outbox: _rt.Outbox
     _definition = DEFINITION
+    _inspection = INSPECTION
 
     def _reads(self) -> ShipmentRegistryBase:
         return self

@@ -16,6 +16,7 @@ from .enums import ConfigEffect, ConfigStatus
 from .errors import ConfigExistsError, ConfigNotFoundError, ConfigStateError
 from .handles import ConfigWatch
 from .identifiers import ConfigId
+from .inspection import INSPECTION
 from .interface import AbstractConfigRegistry, ConfigReads
 from .registry import A2aPushConfigRegistry
 from .storage import CODEC, DIGEST, VERSION
@@ -25,6 +26,7 @@ __all__ = [
     "CODEC",
     "DEFINITION",
     "DIGEST",
+    "INSPECTION",
     "VERSION",
     "A2aPushConfigRegistry",
     "AbstractConfigRegistry",

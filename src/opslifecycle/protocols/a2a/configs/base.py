@@ -12,6 +12,7 @@ from opslifecycle.runtime import v1 as _rt
 
 from .authority import ConfigAuthority, ConfigRecord
 from .identifiers import ConfigId
+from .inspection import INSPECTION
 from .interface import ConfigReads
 from .storage import CODEC
 from .views import ConfigSnapshot, listing_keys, listing_order, snapshot_of
@@ -36,6 +37,7 @@ class ConfigRegistryBase(ConfigReads):
     _engine: _rt.Engine[ConfigId, ConfigRecord]
     _executor: _rt.Executor
     _definition = DEFINITION
+    _inspection = INSPECTION
 
     def _reads(self) -> ConfigRegistryBase:
         return self

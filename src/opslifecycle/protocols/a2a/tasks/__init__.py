@@ -16,6 +16,7 @@ from .enums import TaskEffect, TaskStatus
 from .errors import StaleTaskError, TaskExistsError, TaskNotFoundError, TaskStateError
 from .handles import TaskWatch
 from .identifiers import TaskFeedId, TaskId
+from .inspection import INSPECTION
 from .interface import AbstractTaskRegistry, TaskReads
 from .invariants import INVARIANTS
 from .registry import A2aTaskRegistry
@@ -27,6 +28,7 @@ __all__ = [
     "DEFAULT_MAX_EVENTS",
     "DEFINITION",
     "DIGEST",
+    "INSPECTION",
     "INVARIANTS",
     "VERSION",
     "A2aTaskRegistry",

@@ -32,7 +32,7 @@ _CANCELED = TaskStatus.CANCELED
 _REJECTED = TaskStatus.REJECTED
 _FROM_LIVE = (_SUBMITTED, _WORKING, _INPUT_REQUIRED, _AUTH_REQUIRED)
 _FROM_TERMINAL = (_COMPLETED, _FAILED, _CANCELED, _REJECTED)
-_REGISTER_EFFECTS: Effects = (TaskEffect.APPEND_TO_FEED, TaskEffect.EVICT_OLDEST)
+_CREATE_EFFECTS: Effects = (TaskEffect.APPEND_TO_FEED, TaskEffect.EVICT_OLDEST)
 _FORGET_OPEN_TASK_EFFECTS: Effects = (TaskEffect.CLOSE_WATCHERS, TaskEffect.ERASE)
 _FORGET_ENDED_TASK_EFFECTS: Effects = (TaskEffect.ERASE,)
 _END_EFFECTS: Effects = (
@@ -130,7 +130,7 @@ class TaskAuthority:
         self.last_sequence += 1
         task.sequence = self.last_sequence
         self.watermark = self.last_sequence
-        return _REGISTER_EFFECTS
+        return _CREATE_EFFECTS
 
     def save(
         self,
@@ -160,25 +160,25 @@ class TaskAuthority:
             self.last_sequence += 1
             task.sequence = self.last_sequence
             self.watermark = self.last_sequence
-            return _REGISTER_EFFECTS
+            return _CREATE_EFFECTS
         if status is _WORKING:
             task.status = _WORKING
             self.last_sequence += 1
             task.sequence = self.last_sequence
             self.watermark = self.last_sequence
-            return _REGISTER_EFFECTS
+            return _CREATE_EFFECTS
         if status is _INPUT_REQUIRED:
             task.status = _INPUT_REQUIRED
             self.last_sequence += 1
             task.sequence = self.last_sequence
             self.watermark = self.last_sequence
-            return _REGISTER_EFFECTS
+            return _CREATE_EFFECTS
         if status is _AUTH_REQUIRED:
             task.status = _AUTH_REQUIRED
             self.last_sequence += 1
             task.sequence = self.last_sequence
             self.watermark = self.last_sequence
-            return _REGISTER_EFFECTS
+            return _CREATE_EFFECTS
         if status is _COMPLETED:
             return self._end(task, _COMPLETED, _COMPLETED)
         if status is _FAILED:

@@ -14,6 +14,7 @@ from .authority import TaskAuthority, TaskRecord
 from .enums import TaskStatus
 from .handles import TaskWatch
 from .identifiers import TaskFeedId, TaskId
+from .inspection import INSPECTION
 from .interface import TaskReads
 from .invariants import INVARIANTS
 from .storage import CODEC
@@ -63,6 +64,7 @@ class TaskRegistryBase(TaskReads):
     _executor: _rt.Executor
     _feed: _rt.CompletionFeed[TaskEvent, TaskFeedId]
     _definition = DEFINITION
+    _inspection = INSPECTION
 
     def _reads(self) -> TaskRegistryBase:
         return self

@@ -22,6 +22,7 @@ from .errors import (
 )
 from .handles import TaskWatch
 from .identifiers import TaskFeedId, TaskId
+from .inspection import INSPECTION
 from .interface import AbstractTaskRegistry, TaskReads
 from .invariants import INVARIANTS
 from .registry import McpTaskRegistry
@@ -34,6 +35,7 @@ __all__ = [
     "DEFAULT_MAX_ENTRIES",
     "DEFINITION",
     "DIGEST",
+    "INSPECTION",
     "INVARIANTS",
     "PAGES",
     "TIMERS",

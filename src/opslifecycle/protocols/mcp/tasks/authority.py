@@ -44,7 +44,7 @@ _EXPIRE = TaskAction.EXPIRE
 _FROM_OPEN = (_WORKING, _INPUT_REQUIRED)
 _FROM_LIVE = (_WORKING, _INPUT_REQUIRED, _COMPLETED, _FAILED, _CANCELLED)
 _REPORT_DONE_IN = (_COMPLETED, _FAILED, _CANCELLED, _EXPIRED)
-_REGISTER_EFFECTS: Effects = (
+_CREATE_EFFECTS: Effects = (
     TaskEffect.APPEND_TO_FEED,
     TaskEffect.EVICT_OLDEST,
     TaskEffect.PLAN_TIMERS,
@@ -191,7 +191,7 @@ class TaskAuthority:
         self.last_sequence += 1
         task.sequence = self.last_sequence
         self.watermark = self.last_sequence
-        return _REGISTER_EFFECTS
+        return _CREATE_EFFECTS
 
     def report(self, id: TaskId, message: str) -> Effects | _rt.OpsLifecycleError:
         task = self.records.get(id)
@@ -216,7 +216,7 @@ class TaskAuthority:
         self.last_sequence += 1
         task.sequence = self.last_sequence
         self.watermark = self.last_sequence
-        return _REGISTER_EFFECTS
+        return _CREATE_EFFECTS
 
     def answer(
         self,
@@ -247,14 +247,14 @@ class TaskAuthority:
             self.last_sequence += 1
             task.sequence = self.last_sequence
             self.watermark = self.last_sequence
-            return _REGISTER_EFFECTS
+            return _CREATE_EFFECTS
         task.transition_action = _ANSWER
         task.transition_at_ms = self.clock_offset_ms + self.now_ms
         task.status = _WORKING
         self.last_sequence += 1
         task.sequence = self.last_sequence
         self.watermark = self.last_sequence
-        return _REGISTER_EFFECTS
+        return _CREATE_EFFECTS
 
     def complete(self, id: TaskId, result: str) -> Effects | _rt.OpsLifecycleError:
         task = self.records.get(id)

@@ -14,6 +14,7 @@ from .authority import TaskAuthority, TaskRecord
 from .enums import TaskOrder, TaskStatus
 from .handles import TaskWatch
 from .identifiers import TaskFeedId, TaskId
+from .inspection import INSPECTION
 from .interface import TaskReads
 from .invariants import INVARIANTS
 from .storage import CODEC
@@ -59,6 +60,7 @@ class TaskRegistryBase(TaskReads):
     _executor: _rt.Executor
     _feed: _rt.CompletionFeed[TaskChange, TaskFeedId]
     _definition = DEFINITION
+    _inspection = INSPECTION
 
     def _reads(self) -> TaskRegistryBase:
         return self
