@@ -16,6 +16,7 @@ import yaml
 from attrs import evolve
 from opslifecycle import CompletionCursorConsumer, Registry, RunId, SqliteStore
 from opslifecycle.inspection.locations import location_of
+from opslifecycle.inspection.machines import OPERATIONS
 from opslifecycle.inspection.records import reader
 from opslifecycle.serve.metrics import of_registries
 from prometheus_client.parser import text_string_to_metric_families
@@ -95,7 +96,7 @@ def test_an_owner_is_live_or_gone(store: Path, registry: Registry) -> None:
 
 def test_an_owner_that_renews_no_lease_is_silent(store: Path, registry: Registry) -> None:
     (found,) = reader(location_of(str(store))).all()
-    (families, *_) = of_registries([evolve(found, responds=False)])
+    (families, *_) = of_registries([evolve(found, responds=False)], OPERATIONS)
     assert [(each.labels["owner"], each.value) for each in families.samples] == [("silent", 1)]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 import time
@@ -17,8 +16,9 @@ pytest.importorskip("sse_starlette", reason="SKIPPED: the extra `serve` is not i
 pytest.importorskip("httpx", reason="SKIPPED: httpx is not installed")
 
 from opslifecycle import OperationProgressUpdate, Registry, SqliteStore
-from opslifecycle.inspection.records import NOT_RECORDED
+from opslifecycle.inspection.machines import NOT_RECORDED, OPERATIONS
 from opslifecycle.serve.operations import STATUSES
+from opslifecycle.serve.picture import picture_of
 
 from tests.support.builders import completed, registered, running, spec
 from tests.support.serve.browsing import DESKTOP, PHONE, browser, browser_path
@@ -253,7 +253,7 @@ def test_no_file_of_the_page_makes_elements_of_text() -> None:
 
 
 def test_the_picture_is_of_the_machine() -> None:
-    drawn = json.loads((FOLDER / "machine.json").read_text(encoding="utf-8"))
+    drawn: Any = picture_of(OPERATIONS)
     mermaid = (ROOT / "docs/generated/ops_lifecycle.md").read_text(encoding="utf-8")
     edges = {
         (source, to, re.sub(r" \[.*?\]| \(deferred\)", "", each))
@@ -269,9 +269,12 @@ def test_the_picture_is_of_the_machine() -> None:
     start = re.search(r"^    \[\*\] --> s_(\w+): (\w+)", mermaid, re.M)
     assert start is not None
     assert start.groups() == (drawn["initial"]["to"], drawn["initial"]["action"])
-    owners = re.search(r"OF_OWNERS = \[(.*)\]", (FOLDER / "diagram.js").read_text("utf-8"))
-    assert owners is not None
-    assert json.loads(f"[{owners[1]}]") == list(NOT_RECORDED)
+    assert drawn["of_owners"] == list(NOT_RECORDED)
+    places = [(each["x"], each["y"]) for each in drawn["statuses"].values()]
+    assert len(set(places)) == len(places)
+    assert all(
+        0 <= x < drawn["size"]["width"] and 0 <= y < drawn["size"]["height"] for x, y in places
+    )
 
 
 def test_it_says_when_it_is_cut_off_and_what_it_missed(

@@ -15,6 +15,7 @@ pytest.importorskip("httpx", reason="SKIPPED: httpx is not installed")
 import httpx
 from opslifecycle import Registry, SqliteStore
 from opslifecycle.inspection.locations import location_of
+from opslifecycle.inspection.machines import OPERATIONS
 from opslifecycle.inspection.records import reader
 from opslifecycle.serve import live
 from opslifecycle.serve.live import LiveState
@@ -222,7 +223,7 @@ def test_a_client_that_missed_forgotten_removals_reads_everything(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live, "_REMOVED_MAX", 2)
-    state, source = LiveState(), reader(location_of(str(store)))
+    state, source = LiveState(OPERATIONS), reader(location_of(str(store)))
     with Registry(store=SqliteStore(store), max_completed=1) as registry:
         completed(registry)
         versions = []

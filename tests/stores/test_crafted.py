@@ -20,7 +20,8 @@ from opslifecycle import (
     StoreDamagedError,
 )
 from opslifecycle.cli.group import cli
-from opslifecycle.inspection.feed import cursors_of, edges_of, entries_after
+from opslifecycle.inspection.feed import entries_after
+from opslifecycle.inspection.machines import OPERATIONS
 from opslifecycle.stores.sqlite.reader import StoreReader
 from opslifecycle.stores.sqlite.schema import (
     POSITION_BITS,
@@ -281,7 +282,7 @@ def test_it_is_refused_with_its_place(crafted: Callable[[str], Path], name: str)
 @pytest.mark.parametrize("name", [*FEEDS])
 def test_views_of_the_feed_refuse_it(crafted: Callable[[str], Path], name: str) -> None:
     registry = StoreReader(crafted(name), CODEC.schema).registry("default")
-    for look in (edges_of, cursors_of, lambda found: entries_after(found, None, 10)):
+    for look in (OPERATIONS.feed_state, lambda found: entries_after(found, None, 10, OPERATIONS)):
         with pytest.raises(StoreDamagedError, match="the registry's state: "):
             look(registry)
 

@@ -10,7 +10,8 @@ from opslifecycle.cli.ids import IdType
 from opslifecycle.cli.stores import print_line, store_option
 from opslifecycle.cli.text import one_line
 from opslifecycle.inspection.locations import Location
-from opslifecycle.inspection.records import INTERRUPTED, operations, reader, resolve
+from opslifecycle.inspection.machines import INTERRUPTED
+from opslifecycle.inspection.records import operations, reader, resolve
 
 
 @click.command()

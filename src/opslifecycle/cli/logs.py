@@ -14,14 +14,8 @@ from opslifecycle.cli.stores import store_option
 from opslifecycle.cli.text import for_terminal
 from opslifecycle.inspection.locations import Location
 from opslifecycle.inspection.logs import STREAMS, LogReader, segments
-from opslifecycle.inspection.records import (
-    INTERRUPTED,
-    LOOK_SECONDS,
-    Found,
-    operations,
-    reader,
-    resolve,
-)
+from opslifecycle.inspection.machines import INTERRUPTED
+from opslifecycle.inspection.records import LOOK_SECONDS, Found, operations, reader, resolve
 from opslifecycle.stores.reading import Reader
 
 

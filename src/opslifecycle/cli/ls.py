@@ -14,16 +14,9 @@ from opslifecycle.cli.stores import print_line, store_option
 from opslifecycle.cli.tables import print_uncut
 from opslifecycle.cli.text import json_line, one_line
 from opslifecycle.inspection.locations import Location
+from opslifecycle.inspection.machines import INTERRUPTED, UNRESPONSIVE
 from opslifecycle.inspection.paging import Choice, OtherPageError, PageOptions
-from opslifecycle.inspection.records import (
-    INTERRUPTED,
-    UNRESPONSIVE,
-    Found,
-    age,
-    reader,
-    shortened,
-    stored_operations,
-)
+from opslifecycle.inspection.records import Found, age, reader, shortened, stored_operations
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text

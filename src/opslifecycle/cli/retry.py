@@ -22,7 +22,8 @@ from opslifecycle.cli.starting import start
 from opslifecycle.cli.stores import print_line, store_option
 from opslifecycle.cli.text import one_line
 from opslifecycle.inspection.locations import Location
-from opslifecycle.inspection.records import INTERRUPTED, Found, operations, reader, resolve
+from opslifecycle.inspection.machines import INTERRUPTED
+from opslifecycle.inspection.records import Found, operations, reader, resolve
 
 
 @click.command()

@@ -7,8 +7,9 @@ import socket
 from pathlib import Path
 
 import click
-from opslifecycle import OpsLifecycleError
+from opslifecycle import OpsLifecycleError, PersistenceError
 from opslifecycle.cli.failing import told_errors
+from opslifecycle.cli.packages import machine_of, naming_packages, package_option
 from opslifecycle.cli.stores import print_line, store_option
 from opslifecycle.inspection.locations import Location
 
@@ -32,6 +33,7 @@ class NotServedError(OpsLifecycleError):
 
 @click.command()
 @store_option
+@package_option
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
 @click.option(
     "--port",
@@ -47,9 +49,16 @@ class NotServedError(OpsLifecycleError):
 )
 @click.option("--allow-cancel", is_flag=True, help="Let requests cancel operations.")
 def serve(
-    store: Location, host: str, port: int, token_file: Path | None, allow_cancel: bool
+    store: Location,
+    package: str,
+    host: str,
+    port: int,
+    token_file: Path | None,
+    allow_cancel: bool,
 ) -> None:
     """Show a store over HTTP: operations as JSON, and feeds as server-sent events.
+
+    With --package, it shows the records of a machine of your own.
 
     It only reads, unless --allow-cancel is given. An address that other computers can reach needs a
     token: requests then have the header `Authorization: Bearer TOKEN`.
@@ -73,7 +82,10 @@ def serve(
                 " or listen at 127.0.0.1"
             )
             raise NotServedError("--host", reason)
-        app = create_app(store, token=token, allow_cancel=allow_cancel)
+        _check_machine(store, package)
+        app = create_app(
+            store, machine=machine_of(package).registry, token=token, allow_cancel=allow_cancel
+        )
         with _listening(host, port) as listener:
             shown = f"[{host}]" if ":" in host else host
             print_line(f"{store}: http://{shown}:{listener.getsockname()[1]}/")
@@ -82,6 +94,16 @@ def serve(
                 server_header=False, timeout_graceful_shutdown=_GRACE_SECONDS,
             )  # fmt: skip
             uvicorn.Server(config).run(sockets=[listener])
+
+
+def _check_machine(store: Location, package: str) -> None:
+    """Refuse a store that has registries of other machines alone: the page would stay empty."""
+    with naming_packages():
+        try:
+            store.reader(machine_of(package).schema).names()
+        except PersistenceError:
+            # The server says so, too, until the store can be read.
+            pass
 
 
 def _token(file: Path | None) -> str | None:

@@ -10,8 +10,8 @@ from opslifecycle.cli.failing import told_errors
 from opslifecycle.cli.runs import run_named
 from opslifecycle.cli.stores import print_line, store_option
 from opslifecycle.cli.text import json_line
-from opslifecycle.inspection.feed import edges_of, entry_data
 from opslifecycle.inspection.locations import Location
+from opslifecycle.inspection.machines import OPERATIONS
 from opslifecycle.inspection.records import LOOK_SECONDS, reader
 
 
@@ -29,14 +29,14 @@ def tail(store: Location, name: str | None, after: int, follow: bool) -> None:
         chosen = run_named(source.names(), name)
         while True:
             registry = source.registry(chosen)
-            dropped_through = edges_of(registry).dropped_through
+            dropped_through = OPERATIONS.feed_state(registry).dropped_through
             if after < dropped_through:
                 print(f"gap: entries {after + 1} to {dropped_through} are gone", file=sys.stderr)
                 after = dropped_through
             for sequence, (id, body) in registry.stored.rows.items():
                 if sequence > after:
                     after = sequence
-                    print_line(json_line(registry.decode(entry_data, id, body)))
+                    print_line(json_line(registry.decode(OPERATIONS.feed_entry, id, body).data))
             if not follow or registry.holder is None:
                 return
             time.sleep(LOOK_SECONDS)

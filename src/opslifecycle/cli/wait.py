@@ -14,14 +14,8 @@ from opslifecycle.cli.stores import print_line, store_option
 from opslifecycle.cli.text import one_line
 from opslifecycle.clock import SYSTEM_CLOCK
 from opslifecycle.inspection.locations import Location
-from opslifecycle.inspection.records import (
-    INTERRUPTED,
-    LOOK_SECONDS,
-    Found,
-    operations,
-    reader,
-    resolve,
-)
+from opslifecycle.inspection.machines import INTERRUPTED
+from opslifecycle.inspection.records import LOOK_SECONDS, Found, operations, reader, resolve
 from opslifecycle.stores.reading import Reader
 
 EXIT_FAILED, EXIT_UNKNOWN, EXIT_TIMED_OUT = 1, 3, 124

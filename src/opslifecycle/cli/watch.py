@@ -13,7 +13,8 @@ from opslifecycle.cli.runs import run_named
 from opslifecycle.cli.stores import store_option
 from opslifecycle.cli.tables import print_uncut
 from opslifecycle.inspection.locations import Location
-from opslifecycle.inspection.records import INTERRUPTED, NOT_RECORDED, Found, operations, reader
+from opslifecycle.inspection.machines import INTERRUPTED, NOT_RECORDED
+from opslifecycle.inspection.records import Found, operations, reader
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table

@@ -11,18 +11,12 @@ from opslifecycle import OperationLifecycleSnapshot, OpsLifecycleError
 from opslifecycle import unstructure as to_json
 from opslifecycle.clock import SYSTEM_CLOCK
 from opslifecycle.inspection.locations import Location
+from opslifecycle.inspection.machines import INTERRUPTED, UNRESPONSIVE
 from opslifecycle.stores.reading import Reader, StoredRegistry
 from opslifecycle.values.plain import Data
 
 from opslifecycle.operations.storage import CODEC, deserialize
 from opslifecycle.operations.views import snapshot_of
-
-#: The shown status of a live operation whose owner has ended.
-INTERRUPTED = "interrupted"
-#: The shown status of a live operation whose owner lives and does not renew its lease.
-UNRESPONSIVE = "unresponsive"
-#: The statuses that no record has.
-NOT_RECORDED = (INTERRUPTED, UNRESPONSIVE)
 
 #: The pause between two reads of a command that waits, in seconds.
 LOOK_SECONDS = 0.2
@@ -101,7 +95,7 @@ class Stored:
 
     registry: StoredRegistry
     id: str
-    _body: str
+    body: str
 
     def found(self) -> Found:
         """Return the operation.
@@ -110,7 +104,7 @@ class Stored:
             StoreDamagedError: It cannot be decoded.
         """
         registry = self.registry
-        snapshot = registry.decode(_snapshot_of, self.id, self._body)
+        snapshot = registry.decode(_snapshot_of, self.id, self.body)
         return Found(registry.name, registry.holder, registry.responds, snapshot)
 
 

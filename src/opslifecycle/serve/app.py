@@ -7,16 +7,18 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TypeAlias
 
-from opslifecycle import OpsLifecycleError
+from opslifecycle import OpsLifecycleError, Registry
 from opslifecycle.errors import InvalidValueError
 from opslifecycle.inspection.locations import Location, location_of
+from opslifecycle.inspection.machines import OPERATIONS, Machine, machine_of
 from opslifecycle.serve.changing import Changing
 from opslifecycle.serve.feeds import Feeds
 from opslifecycle.serve.files import page_routes
 from opslifecycle.serve.guarding import Guard, checked_token
-from opslifecycle.serve.metrics import Metrics
+from opslifecycle.serve.metrics import OperationMetrics, RecordMetrics
 from opslifecycle.serve.openapi import document
 from opslifecycle.serve.operations import Operations
+from opslifecycle.serve.parameters import Parameters
 from opslifecycle.serve.problems import (
     ProblemError,
     json_response,
@@ -25,6 +27,8 @@ from opslifecycle.serve.problems import (
     on_store_error,
     problem,
 )
+from opslifecycle.serve.records import Records
+from opslifecycle.serve.rows import registry_data
 from opslifecycle.serve.source import Source
 from opslifecycle.values.plain import Data
 from starlette.applications import Starlette
@@ -40,18 +44,21 @@ Answer: TypeAlias = Callable[[Request], Awaitable[Response]]
 def create_app(
     store: str | Path | Location,
     *,
+    machine: object = Registry,
     token: str | None = None,
     allow_cancel: bool = False,
     allowed_hosts: Collection[str] = (),
     poll_seconds: float = 0.25,
     heartbeat_seconds: float = 15.0,
 ) -> Starlette:
-    """Return an application that shows the operations of a store, to be served or mounted.
+    """Return an application that shows the records of a store, to be served or mounted.
 
     It reads the store and owns no registry in it.
 
     Args:
         store: The path of a file, or `postgresql://…#schema`.
+        machine: The class of the registries that are shown, of either kind; by default those of
+            the shipped machine. Registries of other machines are not shown.
         token: What requests must have as `Authorization: Bearer`; at least 16 characters. Without
             it, the application answers only requests that name this computer as their host.
         allow_cancel: Whether `POST /v1/operations/{id}/cancel` passes requests to owners.
@@ -61,31 +68,24 @@ def create_app(
         heartbeat_seconds: How often a stream sends a comment when nothing happens.
 
     Raises:
-        InvalidValueError: The token is too short, or a number is not positive.
+        InvalidValueError: The token is too short, a number is not positive, or the machine is no
+            class of registries, or one that does not take requests to cancel.
         PersistenceError: The path names no file, or the driver of PostgreSQL is not installed.
     """
-    for name, seconds in (("poll", poll_seconds), ("heartbeat", heartbeat_seconds)):
-        if not 0 < seconds < float("inf"):
-            raise InvalidValueError(
-                f"{name}_seconds", f"expected a positive number of seconds, got {seconds!r:.80}"
-            )
+    _check_positive(poll_seconds=poll_seconds, heartbeat_seconds=heartbeat_seconds)
     location = store if isinstance(store, Location) else location_of(str(store))
-    source = Source(location, poll_seconds)
-    operations = Operations(source, allow_cancel=allow_cancel)
-    api = document(with_token=token is not None, allow_cancel=allow_cancel)
+    shown = _shown(machine, allow_cancel=allow_cancel)
+    source = Source(location, shown, poll_seconds)
+    api = document(shown, with_token=token is not None, allow_cancel=allow_cancel)
     return Starlette(
         routes=[
-            *page_routes(),
+            *page_routes(shown),
             Route("/openapi.json", _document(api)),
             Route("/healthz", _healthy),
             Route("/readyz", _ready(source)),
-            Route("/metrics", Metrics(source).metrics),
-            Route("/v1/registries", operations.registries),
-            Route("/v1/operations", operations.list),
-            Route("/v1/operations/{id}", operations.show),
-            Route("/v1/operations/{id}/log", operations.log),
-            Route("/v1/operations/{id}/cancel", operations.cancel, methods=["POST"]),
-            Route("/v1/feed", Feeds(source, heartbeat_seconds).feed),
+            Route("/v1/registries", _registries(source)),
+            *_records(source, allow_cancel=allow_cancel),
+            *_feed(source, heartbeat_seconds),
             Route("/v1/changes", Changing(source, heartbeat_seconds).changes),
         ],
         middleware=[Middleware(Guard, token=checked_token(token), hosts=allowed_hosts)],
@@ -95,6 +95,63 @@ def create_app(
             OpsLifecycleError: on_store_error,
         },
     )
+
+
+def _check_positive(**given: float) -> None:
+    for name, seconds in given.items():
+        if not 0 < seconds < float("inf"):
+            reason = f"expected a positive number of seconds, got {seconds!r:.80}"
+            raise InvalidValueError(name, reason)
+
+
+def _shown(registry: object, *, allow_cancel: bool) -> Machine:
+    """Return the machine of a class of registries."""
+    found = machine_of(registry)
+    if found.definition is OPERATIONS.definition:
+        return OPERATIONS
+    if allow_cancel:
+        reason = f"no {found.inspection.entity} takes requests to cancel, as operations do"
+        raise InvalidValueError("allow_cancel", reason)
+    return found
+
+
+def _records(source: Source, *, allow_cancel: bool) -> list[Route]:
+    """Return the routes of records, which have more to show if they are operations."""
+    path = f"/v1/{source.machine.inspection.entities}"
+    if source.machine is not OPERATIONS:
+        records = Records(source)
+        return [
+            Route("/metrics", RecordMetrics(source).metrics),
+            Route(path, records.list),
+            # An id of one's own may have slashes.
+            Route(f"{path}/{{id:path}}", records.show),
+        ]
+    operations = Operations(source, allow_cancel=allow_cancel)
+    return [
+        Route("/metrics", OperationMetrics(source).metrics),
+        Route(path, operations.list),
+        Route(f"{path}/{{id}}", operations.show),
+        Route(f"{path}/{{id}}/log", operations.log),
+        Route(f"{path}/{{id}}/cancel", operations.cancel, methods=["POST"]),
+    ]
+
+
+def _feed(source: Source, heartbeat_seconds: float) -> list[Route]:
+    """Return the route of the feed, if the machine has one."""
+    if source.machine.definition.feed is None:
+        return []
+    return [Route("/v1/feed", Feeds(source, heartbeat_seconds).feed)]
+
+
+def _registries(source: Source) -> Answer:
+    async def answer(request: Request) -> Response:
+        Parameters(request, ())
+        found = await source.read(
+            lambda found: [registry_data(each, source.machine) for each in found]
+        )
+        return json_response({"registries": found})
+
+    return answer
 
 
 def _document(api: Data) -> Answer:

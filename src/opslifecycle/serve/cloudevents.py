@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
 from opslifecycle.inspection.feed import FeedGap, Position
+from opslifecycle.inspection.machines import Fed
 from opslifecycle.values.plain import Data
 
 MEDIA_TYPE = "application/cloudevents+json"
@@ -14,15 +15,14 @@ _PREFIX = "opslifecycle"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def event_of_entry(registry: str, position: Position, entry: Data) -> Data:
+def event_of_entry(registry: str, position: Position, entity: str, entry: Fed) -> Data:
     """Return a feed entry as an event; its id is its position."""
-    outcome = str(entry["terminal_outcome"]["outcome_type"])
-    moment = _EPOCH + timedelta(milliseconds=int(entry["completed_at_ms"]))
-    return {
-        **_event(registry, position, f"operation.{outcome}", entry),
-        "subject": entry["operation_id"],
-        "time": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-    }
+    event = _event(registry, position, f"{entity}.{entry.status}", entry.data)
+    event["subject"] = entry.id
+    if entry.at_ms is not None:
+        moment = _EPOCH + timedelta(milliseconds=entry.at_ms)
+        event["time"] = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return event
 
 
 def event_of_gap(registry: str, gap: FeedGap) -> Data:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from opslifecycle.inspection.machines import Machine
+from opslifecycle.serve.picture import picture_of
+from opslifecycle.serve.problems import json_response
+from opslifecycle.values.plain import Data
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
@@ -13,7 +17,6 @@ _MEDIA_TYPES = {
     ".css": "text/css",
     ".html": "text/html",
     ".js": "text/javascript",
-    ".json": "application/json",
     ".svg": "image/svg+xml",
 }
 #: Each path, and the file that answers it. An editor may have left others beside them.
@@ -22,11 +25,24 @@ PAGE_FILES = {
     for file in sorted(_FOLDER.iterdir())
     if file.suffix in _MEDIA_TYPES
 }
+#: The path of the picture of the machine.
+PICTURE = "/machine.json"
+#: What is answered without a token: it has nothing of the store.
+OPEN_PATHS = (*PAGE_FILES, PICTURE)
 
 
-def page_routes() -> list[Route]:
-    """Return a route for each file."""
-    return [Route(path, _Answer(file).answer) for path, file in PAGE_FILES.items()]
+def page_routes(machine: Machine) -> list[Route]:
+    """Return a route for each file, and for the picture of the machine."""
+    routes = [Route(path, _Answer(file).answer) for path, file in PAGE_FILES.items()]
+    return [*routes, Route(PICTURE, _Drawn(picture_of(machine)).answer)]
+
+
+class _Drawn:
+    def __init__(self, picture: Data) -> None:
+        self._picture = picture
+
+    async def answer(self, request: Request) -> Response:
+        return json_response(self._picture)
 
 
 class _Answer:

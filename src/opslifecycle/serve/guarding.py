@@ -9,7 +9,7 @@ from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from opslifecycle.errors import InvalidValueError
-from opslifecycle.serve.files import PAGE_FILES
+from opslifecycle.serve.files import OPEN_PATHS
 from opslifecycle.serve.problems import problem
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -24,7 +24,7 @@ _HEADERS = {
     "Cache-Control": "no-store",
 }
 #: What has no data of the store, so that a page can ask for the token, and a monitor for health.
-_OPEN = frozenset({*PAGE_FILES, "/healthz", "/readyz"})
+_OPEN = frozenset({*OPEN_PATHS, "/healthz", "/readyz"})
 _TOKEN_LENGTH_MIN = 16
 
 

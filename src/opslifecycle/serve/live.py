@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from typing import TypeAlias
 
 import attrs
-from opslifecycle.inspection.feed import edges_of
-from opslifecycle.inspection.records import Found, Stored
+from opslifecycle.inspection.machines import Machine
+from opslifecycle.inspection.records import Stored
+from opslifecycle.serve.rows import Row, registry_data, row_function
 from opslifecycle.stores.reading import StoredRegistry
 from opslifecycle.values.identifiers import new_uuid
 from opslifecycle.values.plain import Data
 
-#: How many removed operations are remembered; who is further behind reads everything again.
+#: How many removed records are remembered; who is further behind reads everything again.
 _REMOVED_MAX = 10_000
 
 _Key: TypeAlias = tuple[str, str]
@@ -33,19 +34,24 @@ class Changes:
     version: int
     #: Whether it is everything, because that version is of another process or too old.
     whole: bool
-    rows: list[Data]
-    #: The registries and ids of operations that are not in the store any more.
+    rows: list[Row]
+    #: The registries and ids of records that are not in the store any more.
     removed: list[_Key]
 
 
 class LiveState:
-    """The operations of all registries, each with the version at which it changed last.
+    """The records of all registries, each with the version at which it changed last.
 
     A client has a version, not a queue: what it has missed is found when it asks, so that a slow
     client costs nothing.
+
+    Args:
+        machine: The machine whose registries they are.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._row_of = row_function(machine)
         #: What versions belong to: those of another process mean nothing here.
         self.instance = new_uuid()
         self._version = 0
@@ -72,7 +78,7 @@ class LiveState:
             # The status that is shown depends on the owner.
             owned_anew = self._owners.get(registry.name) != owner
             self._owners[registry.name] = owner
-            for id, body in registry.stored.records.items():
+            for id, body in self._machine.records(registry).items():
                 key = (registry.name, id)
                 row = self._rows.get(key)
                 seen += 1
@@ -86,10 +92,10 @@ class LiveState:
             changed = True
         if changed:
             self._version = version
-        self._registries = [registry_data(each) for each in found]
+        self._registries = [registry_data(each, self._machine) for each in found]
 
     def _forget_missing(self, found: list[StoredRegistry], version: int) -> None:
-        records = {each.name: each.stored.records for each in found}
+        records = {each.name: self._machine.records(each) for each in found}
         gone = [key for key in self._rows if key[1] not in records.get(key[0], ())]
         for key in gone:
             del self._rows[key]
@@ -103,10 +109,10 @@ class LiveState:
         """Return what has changed since a version; everything if that is not known any more.
 
         Raises:
-            StoreDamagedError: An operation cannot be decoded.
+            StoreDamagedError: A record cannot be decoded.
         """
         whole = instance != self.instance or not self._forgotten <= version <= self._version
-        rows = [row_data(row.stored.found()) for row in self._newer(-1 if whole else version)]
+        rows = [self._row_of(row.stored) for row in self._newer(-1 if whole else version)]
         removed = [] if whole else [key for number, key in self._removed if number > version]
         return Changes(self._version, whole, rows, removed)
 
@@ -115,38 +121,3 @@ class LiveState:
             if row.version <= version:
                 return
             yield row
-
-
-def row_data(found: Found) -> Data:
-    """Return what a list shows of an operation."""
-    snapshot = found.snapshot
-    latest = snapshot.latest_progress
-    return {
-        "id": found.id,
-        "registry": found.registry,
-        "name": found.name,
-        "kind": snapshot.kind.value,
-        "status": found.status,
-        "class": snapshot.public_result_class.value,
-        "ended": found.ended,
-        "created_at_ms": snapshot.created_at_ms,
-        "started_at_ms": snapshot.started_at_ms,
-        "completed_at_ms": snapshot.completed_at_ms,
-        "percent": None if latest is None else latest.percent,
-        "message": None if latest is None else latest.message,
-        "reason": found.reason,
-    }
-
-
-def registry_data(registry: StoredRegistry) -> Data:
-    """Return what is shown of a registry."""
-    edges = edges_of(registry)
-    return {
-        "name": registry.name,
-        "holder": registry.holder,
-        "responds": registry.responds,
-        "operations": len(registry.stored.records),
-        "epoch": edges.epoch,
-        "watermark": edges.watermark,
-        "dropped_through": edges.dropped_through,
-    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
@@ -9,9 +10,10 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TypeAlias
 
-from opslifecycle.inspection.feed import cursors_of, edges_of
+from opslifecycle.clock import SYSTEM_CLOCK
 from opslifecycle.inspection.locations import FileLocation, Location
 from opslifecycle.inspection.logs import folder_of
+from opslifecycle.inspection.machines import Machine
 from opslifecycle.inspection.records import Found, stored_operations
 from opslifecycle.serve.parameters import Parameters
 from opslifecycle.serve.source import Source
@@ -57,7 +59,7 @@ class Durations:
         return family
 
 
-class Metrics:
+class Metrics(ABC):
     """The metrics of a store.
 
     Args:
@@ -66,10 +68,6 @@ class Metrics:
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self._waited, self._ran = Durations(), Durations()
-        #: The operations whose durations are counted: those that the store still has.
-        self._started: set[tuple[str, str]] = set()
-        self._ended: set[tuple[str, str]] = set()
 
     async def metrics(self, request: Request) -> Response:
         """Return the metrics."""
@@ -78,9 +76,76 @@ class Metrics:
         return Response(text, media_type=CONTENT_TYPE_LATEST)
 
     def _text(self, found: list[StoredRegistry]) -> bytes:
+        families = [
+            *self._of_records(found),
+            *of_registries(found, self._source.machine),
+            _of_files(self._source.location),
+        ]
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(_Families(families))
+        return generate_latest(registry)
+
+    @abstractmethod
+    def _of_records(self, found: list[StoredRegistry]) -> Iterable[Metric]:
+        """Return the metrics of records."""
+
+
+class RecordMetrics(Metrics):
+    """The metrics of a store of any machine."""
+
+    def __init__(self, source: Source) -> None:
+        super().__init__(source)
+        self._lasted = Durations()
+        #: The records whose durations are counted: those that the store still has.
+        self._ended: set[tuple[str, str]] = set()
+
+    def _of_records(self, found: list[StoredRegistry]) -> Iterable[Metric]:
+        machine, now_ms = self._source.machine, SYSTEM_CLOCK.wall_ms()
+        counts: Counter[tuple[str, ...]] = Counter()
+        oldest: _Values = {}
+        ended = set()
+        for registry in found:
+            for id, body in machine.records(registry).items():
+                seen = registry.decode(machine.see, id, body)
+                counts[registry.name, machine.shown_status(seen, registry)] += 1
+                if seen.created_at_ms is None:
+                    continue
+                if not seen.ended:
+                    age = max(0, now_ms - seen.created_at_ms) / 1000
+                    oldest[registry.name,] = max(age, oldest.get((registry.name,), 0.0))
+                elif seen.ended_at_ms is not None:
+                    ended.add((registry.name, id))
+                    if (registry.name, id) not in self._ended:
+                        self._lasted.add(seen.status, seen.ended_at_ms - seen.created_at_ms)
+        self._ended = ended
+        yield _gauge(
+            "opslifecycle_records", "Records in the store", ("registry", "status"), {**counts}
+        )
+        yield _gauge(
+            "opslifecycle_oldest_live_record_seconds", "Age of the oldest record that is live",
+            ("registry",), oldest,
+        )  # fmt: skip
+        yield self._lasted.family(
+            "opslifecycle_record_seconds",
+            "From the creation of a record to its end, by its status",
+            "status",
+        )
+
+
+class OperationMetrics(Metrics):
+    """The metrics of a store of operations."""
+
+    def __init__(self, source: Source) -> None:
+        super().__init__(source)
+        self._waited, self._ran = Durations(), Durations()
+        #: The operations whose durations are counted: those that the store still has.
+        self._started: set[tuple[str, str]] = set()
+        self._ended: set[tuple[str, str]] = set()
+
+    def _of_records(self, found: list[StoredRegistry]) -> Iterable[Metric]:
         operations = [each.found() for each in stored_operations(found)]
         self._count_durations(operations)
-        families = [
+        return [
             *_of_operations(operations),
             self._waited.family(
                 "opslifecycle_operation_wait_seconds",
@@ -92,12 +157,7 @@ class Metrics:
                 "From the start of an operation to its end, by its status",
                 "status",
             ),
-            *of_registries(found),
-            _of_files(self._source.location),
         ]
-        registry = CollectorRegistry(auto_describe=False)
-        registry.register(_Families(families))
-        return generate_latest(registry)
 
     def _count_durations(self, operations: Iterable[Found]) -> None:
         started, ended = set(), set()
@@ -156,25 +216,27 @@ def _of_operations(operations: Iterable[Found]) -> Iterator[Metric]:
     )  # fmt: skip
 
 
-def of_registries(found: Iterable[StoredRegistry]) -> Iterator[Metric]:
-    """Yield the metrics of registries."""
+def of_registries(found: Iterable[StoredRegistry], machine: Machine) -> Iterator[Metric]:
+    """Yield the metrics of registries; of feeds if the machine has one."""
     owners: Counter[tuple[str, ...]] = Counter()
     watermarks: Counter[tuple[str, ...]] = Counter()
     evicted: Counter[tuple[str, ...]] = Counter()
     lags: _Values = {}
     for each in found:
-        registry, edges = _label(each.name), edges_of(each)
+        registry, edges = _label(each.name), machine.feed_state(each)
         owner = "none" if each.holder is None else "live" if each.responds else "silent"
         owners[registry, owner] += 1
         watermarks[registry,] += edges.watermark
         evicted[registry,] += edges.dropped_through
-        for consumer, position in cursors_of(each).items():
+        for consumer, position in edges.cursors.items():
             lag = edges.watermark - position
             lags[registry, consumer] = max(lag, lags.get((registry, consumer), 0))
     yield _gauge(
         "opslifecycle_registries", "Registries by what their lease shows of the owner",
         ("registry", "owner"), {**owners},
     )  # fmt: skip
+    if machine.definition.feed is None:
+        return
     yield _gauge(
         "opslifecycle_feed_watermark", "Sequence number of the last feed entry",
         ("registry",), {**watermarks},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 
 from opslifecycle.inspection.logs import STREAMS
+from opslifecycle.inspection.machines import OPERATIONS, Machine
 from opslifecycle.serve import cloudevents, problems
 from opslifecycle.serve.feeds import FORMATS
 from opslifecycle.serve.feeds import LIMIT_MAX as FEED_LIMIT_MAX
@@ -17,6 +18,7 @@ from opslifecycle.serve.operations import (
     STATUSES,
 )
 from opslifecycle.serve.parameters import LAST_EVENT_ID, MOMENT_MAX, TEXT_LENGTH_MAX
+from opslifecycle.serve.records import filters_of, orders_of, times_of
 from opslifecycle.values.plain import Data, Json
 
 _TEXT: Data = {"type": "string"}
@@ -29,8 +31,8 @@ _REASONS = {
     "400": "A parameter or the body is wrong; `detail` says which and why.",
     "401": "The token is missing or wrong.",
     "403": "A page of another site has sent the request, or the server only reads.",
-    "404": "There is no such operation or registry.",
-    "409": "The operation has ended, or its process is gone.",
+    "404": "There is no such record or registry.",
+    "409": "The operation has ended or its process is gone, or several registries have the id.",
     "413": "The body is too long.",
     "415": "The body is not of the type application/json.",
     "421": "The request names another host.",
@@ -39,15 +41,20 @@ _REASONS = {
 _ALWAYS = ("403", "421", "503")
 
 
-def document(*, with_token: bool, allow_cancel: bool) -> Data:
+def document(machine: Machine, *, with_token: bool, allow_cancel: bool) -> Data:
     """Return the document.
 
     Args:
+        machine: The machine whose registries are shown.
         with_token: Whether requests need a token.
         allow_cancel: Whether cancelling may be requested.
     """
     always = (*_ALWAYS, "401") if with_token else _ALWAYS
-    paths = {**_paths(always), **_streams(always)}
+    is_work = machine is OPERATIONS
+    records = _operations(always) if is_work else _records(machine, always)
+    paths = {**_paths(always), **records, **_changes(always)}
+    if machine.definition.feed is not None:
+        paths |= _feed(always)
     if allow_cancel:
         paths["/v1/operations/{id}/cancel"] = _cancel(always)
     found: Data = {
@@ -55,10 +62,10 @@ def document(*, with_token: bool, allow_cancel: bool) -> Data:
         "info": {
             "title": "opslifecycle",
             "version": version("opslifecycle"),
-            "description": "The operations in a store, their feeds and their logs.",
+            "description": f"The {machine.inspection.entities} of a store, and their changes.",
         },
         "paths": paths,
-        "components": {"schemas": _schemas()},
+        "components": {"schemas": _schemas(machine)},
     }
     if with_token:
         found["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
@@ -67,22 +74,6 @@ def document(*, with_token: bool, allow_cancel: bool) -> Data:
 
 
 def _paths(always: tuple[str, ...]) -> Data:
-    listing = [
-        _parameter("status", _repeated(STATUSES), "Only these statuses; repeat it for several."),
-        _parameter("kind", {"enum": list(KINDS)}, "Only this kind."),
-        _parameter("name", _short(), "Only names like this: `*` is any text, `?` a character."),
-        _parameter("since", _whole(0, MOMENT_MAX), "Registered since, in ms since 1970."),
-        _parameter("until", _whole(0, MOMENT_MAX), "Registered until, in ms since 1970."),
-        _parameter("order", {"enum": list(ORDERS)}, "What to sort by; ids are in creation order."),
-        _parameter("descending", _BOOLEAN, "Whether the last comes first."),
-        _parameter("limit", _whole(1, LIMIT_MAX), "How many at most; 100 by default."),
-        _parameter("after", _TEXT, "The `next` of the page before, read with the same order."),
-    ]
-    log = [
-        _id(),
-        _parameter("stream", {"enum": list(STREAMS)}, "Which output; stdout by default."),
-        _parameter("bytes", _whole(1, LOG_BYTES_MAX), "How much of its end; 64 KiB by default."),
-    ]
     return {
         "/healthz": _get("Whether the server answers.", [], _json(_object()), ()),
         "/readyz": _get("Whether the store can be read.", [], _json(_object()), _ALWAYS),
@@ -93,6 +84,25 @@ def _paths(always: tuple[str, ...]) -> Data:
         "/v1/registries": _get(
             "The registries.", [], _json(_ref("Registries")), ("400", *always)
         ),
+    }  # fmt: skip
+
+
+def _operations(always: tuple[str, ...]) -> Data:
+    listing = [
+        _parameter("status", _repeated(STATUSES), "Only these statuses; repeat it for several."),
+        _parameter("kind", {"enum": list(KINDS)}, "Only this kind."),
+        _parameter("name", _short(), "Only names like this: `*` is any text, `?` a character."),
+        _parameter("since", _whole(0, MOMENT_MAX), "Registered since, in ms since 1970."),
+        _parameter("until", _whole(0, MOMENT_MAX), "Registered until, in ms since 1970."),
+        _parameter("order", {"enum": list(ORDERS)}, "What to sort by; ids are in creation order."),
+        *_page_parameters(LIMIT_MAX),
+    ]
+    log = [
+        _id(),
+        _parameter("stream", {"enum": list(STREAMS)}, "Which output; stdout by default."),
+        _parameter("bytes", _whole(1, LOG_BYTES_MAX), "How much of its end; 64 KiB by default."),
+    ]
+    return {
         "/v1/operations": _get(
             "A page of operations.", listing, _json(_ref("Page")), ("400", *always)
         ),
@@ -107,7 +117,45 @@ def _paths(always: tuple[str, ...]) -> Data:
     }  # fmt: skip
 
 
-def _streams(always: tuple[str, ...]) -> Data:
+def _records(machine: Machine, always: tuple[str, ...]) -> Data:
+    entity, entities = machine.inspection.entity, machine.inspection.entities
+    times = {"since": "Begun since, in ms since 1970.", "until": "Begun until, in ms since 1970."}
+    named = _parameter("registry", _short(), "Only in this registry.")
+    listing = [
+        named,
+        _parameter(
+            "status", _repeated(machine.statuses), "Only these statuses; repeat it for several."
+        ),
+        *(_parameter(name, _whole(0, MOMENT_MAX), times[name]) for name in times_of(machine)),
+        *(
+            _parameter(name, _short(), f"Only {entities} with this {name}, as JSON has it.")
+            for name in filters_of(machine)
+        ),
+        _parameter("order", {"enum": list(orders_of(machine))}, "What to sort by; ids by default."),
+        *_page_parameters(LIMIT_MAX),
+    ]
+    return {
+        f"/v1/{entities}": _get(
+            f"A page of {entities}.", listing, _json(_ref("Page")), ("400", *always)
+        ),
+        f"/v1/{entities}/{{id}}": _get(
+            f"Everything about one {entity}.",
+            [_id(f"The id of the {entity}."), named],
+            _json(_ref("Record")),
+            ("400", "404", "409", *always),
+        ),
+    }
+
+
+def _page_parameters(limit_max: int) -> list[Data]:
+    return [
+        _parameter("descending", _BOOLEAN, "Whether the last comes first."),
+        _parameter("limit", _whole(1, limit_max), "How many at most; 100 by default."),
+        _parameter("after", _TEXT, "The `next` of the page before, read with the same order."),
+    ]
+
+
+def _feed(always: tuple[str, ...]) -> Data:
     feed = [
         _parameter("registry", _short(), "The registry; by default the latest."),
         _parameter("after", _AFTER, "EPOCH:NUMBER, or `now`; by default the oldest entry."),
@@ -127,10 +175,15 @@ def _streams(always: tuple[str, ...]) -> Data:
             },
             ("400", "404", *always),
         ),
+    }
+
+
+def _changes(always: tuple[str, ...]) -> Data:
+    return {
         "/v1/changes": _get(
-            "What changes in the store, as a stream of events: `registries`, `operations`,"
-            " `removed`, `reset` before everything is sent, `version` with the id to resume at,"
-            " `gap` and `unavailable`.",
+            "What changes in the store, as a stream of events: `registries`, `operations`"
+            " (the records), `removed`, `reset` before everything is sent, `version` with the id to"
+            " resume at, `gap` and `unavailable`.",
             [_resume("The id of the last `version`: only what has changed since. Empty is none.")],
             {"text/event-stream": {"schema": _TEXT}}, ("400", *always),
         ),
@@ -170,16 +223,23 @@ def _get(summary: str, parameters: list[Data], content: Data, statuses: tuple[st
     }
 
 
-def _schemas() -> Data:
-    moment = {"type": ["integer", "null"]}
-    gap = _object(reason=_TEXT, after={"anyOf": [_POSITION, {"type": "null"}]}, position=_POSITION)
-    return {
+def _schemas(machine: Machine) -> Data:
+    entities = machine.inspection.entities
+    counts: Data = {entities: _COUNT}
+    found = {
         "Problem": _object(title=_TEXT, status=_COUNT, detail=_TEXT),
         "Registries": _object(registries=_list(_ref("Registry"))),
         "Registry": _object(
-            name=_TEXT, holder=_nullable("string"), responds=_BOOLEAN, operations=_COUNT,
+            name=_TEXT, holder=_nullable("string"), responds=_BOOLEAN, **counts,
             epoch=_TEXT, watermark=_COUNT, dropped_through=_COUNT,
         ),
+        **(_operation_schemas() if machine is OPERATIONS else _record_schemas(machine)),
+    }  # fmt: skip
+    return found if machine.definition.feed is None else {**found, **_feed_schemas(machine)}
+
+
+def _operation_schemas() -> Data:
+    return {
         "Page": _object(operations=_list(_ref("Operation")), next=_nullable("string")),
         "Operation": {
             **_object(
@@ -189,14 +249,35 @@ def _schemas() -> Data:
             ),
             "description": "The snapshot of the operation, its registry and its owner.",
         },
+    }  # fmt: skip
+
+
+def _record_schemas(machine: Machine) -> Data:
+    listed: Data = {machine.inspection.entities: _list(_ref("Record"))}
+    moment = _nullable("integer")
+    return {
+        "Page": _object(**listed, next=_nullable("string")),
+        "Record": _object(
+            id=_TEXT, registry=_TEXT, holder=_nullable("string"), responds=_BOOLEAN,
+            status=_enum(machine.statuses), ended=_BOOLEAN, created_at_ms=moment,
+            ended_at_ms=moment, snapshot={"type": "object"}, history=_list({"type": "object"}),
+        ),
+    }  # fmt: skip
+
+
+def _feed_schemas(machine: Machine) -> Data:
+    after = {"anyOf": [_POSITION, {"type": "null"}]}
+    gap = _object(reason=_TEXT, after=after, position=_POSITION)
+    entry = {"type": "object"} if machine is not OPERATIONS else _object(
+        seq=_COUNT, operation_id=_TEXT, kind=_enum(KINDS), display_name=_TEXT,
+        terminal_outcome={"type": "object"}, completed_at_ms=_nullable("integer"),
+    )  # fmt: skip
+    return {
         "FeedPage": _object(
             registry=_TEXT, watermark=_POSITION, gap={"anyOf": [gap, {"type": "null"}]},
             entries=_list(_ref("Entry")), position=_POSITION, has_more=_BOOLEAN,
         ),
-        "Entry": _object(
-            seq=_COUNT, operation_id=_TEXT, kind=_enum(KINDS), display_name=_TEXT,
-            terminal_outcome={"type": "object"}, completed_at_ms=moment,
-        ),
+        "Entry": entry,
         "CloudEvent": _object(
             specversion={"const": "1.0"}, id=_TEXT, source=_TEXT, type=_TEXT,
             datacontenttype=_TEXT, data={"type": "object"},
@@ -250,8 +331,7 @@ def _resume(description: str) -> Data:
     }  # fmt: skip
 
 
-def _id() -> Data:
-    description = "The id of an operation, or its beginning or end."
+def _id(description: str = "The id of an operation, or its beginning or end.") -> Data:
     schema = {"type": "string", "minLength": 1}
     return {
         "name": "id", "in": "path", "required": True, "schema": schema, "description": description,

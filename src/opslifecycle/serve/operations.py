@@ -7,17 +7,15 @@ from http import HTTPStatus
 from anyio import to_thread
 from opslifecycle import OperationKind, OperationOrder, OperationStatus
 from opslifecycle.inspection.logs import STREAMS, LogReader
+from opslifecycle.inspection.machines import INTERRUPTED, NOT_RECORDED
 from opslifecycle.inspection.paging import Choice, OtherPageError, PageOptions
 from opslifecycle.inspection.records import (
-    INTERRUPTED,
-    NOT_RECORDED,
     Found,
     UnknownIdError,
     operations,
     resolve,
     stored_operations,
 )
-from opslifecycle.serve.live import registry_data
 from opslifecycle.serve.parameters import MOMENT_MAX, Parameters
 from opslifecycle.serve.problems import ProblemError, json_response
 from opslifecycle.serve.source import Source
@@ -80,12 +78,6 @@ class Operations:
             return json_response(await self._source.read(page))
         except OtherPageError as error:
             raise ProblemError(HTTPStatus.BAD_REQUEST, f"parameter 'after': {error}") from None
-
-    async def registries(self, request: Request) -> Response:
-        """Return what is known of each registry."""
-        Parameters(request, ())
-        found = await self._source.read(lambda found: [registry_data(each) for each in found])
-        return json_response({"registries": found})
 
     async def show(self, request: Request) -> Response:
         """Return everything about one operation."""

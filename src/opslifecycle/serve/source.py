@@ -9,7 +9,7 @@ from typing import TypeVar
 from anyio import to_thread
 from opslifecycle.clock import SYSTEM_CLOCK
 from opslifecycle.inspection.locations import Location
-from opslifecycle.inspection.records import reader
+from opslifecycle.inspection.machines import Machine
 from opslifecycle.serve.live import LiveState
 from opslifecycle.stores.reading import StoredRegistry
 
@@ -21,17 +21,19 @@ class Source:
 
     Args:
         location: Where the store is.
+        machine: The machine whose registries are shown.
         poll_seconds: For how long streams share one look at it.
     """
 
-    def __init__(self, location: Location, poll_seconds: float) -> None:
+    def __init__(self, location: Location, machine: Machine, poll_seconds: float) -> None:
         self.location = location
+        self.machine = machine
         self.poll_seconds = poll_seconds
-        self._reader = reader(location)
+        self._reader = location.reader(machine.schema)
         self._mutex = threading.Lock()
         self._found: list[StoredRegistry] | None = None
         self._read_at_ms = 0
-        self._live = LiveState()
+        self._live = LiveState(machine)
 
     async def read(
         self, function: Callable[[list[StoredRegistry]], T], *, shared: bool = False

@@ -16,6 +16,7 @@ export function readAddress() {
     order: isOrder ? order : DEFAULT_ORDER,
     descending: isOrder ? query.get("descending") === "true" : true,
     shown: query.get("operation"),
+    shownRun: query.get("of"),
   };
 }
 
@@ -30,6 +31,7 @@ export function writeAddress(filters, { push = false } = {}) {
     query.set("descending", String(filters.descending));
   }
   if (filters.shown !== null) query.set("operation", filters.shown);
+  if (filters.shown !== null && filters.shownRun !== null) query.set("of", filters.shownRun);
   const text = query.toString();
   const address = location.pathname + (text === "" ? "" : `?${text}`);
   if (address === location.pathname + location.search) return;

@@ -11,12 +11,17 @@ const STREAMS = ["stdout", "stderr"];
 const ESCAPES = /\u001b\[[0-?]*[ -/]*[@-~]|\u001b\][^\u0007\u001b]*(\u0007|\u001b\\)/g;
 
 export class Details {
-  /** `tokenOf()` returns the token; `onClose()` is called when the operation is closed. */
-  constructor(place, { tokenOf, onClose }) {
+  /**
+   * `machine` is machine.json; `tokenOf()` returns the token; `onClose()` is called when the
+   * operation is closed.
+   */
+  constructor(place, machine, { tokenOf, onClose }) {
     this.place = place;
+    this.machine = machine;
     this.tokenOf = tokenOf;
     this.onClose = onClose;
     this.id = null;
+    this.run = null;
     this.stream = STREAMS[0];
     this.timer = null;
     this.build();
@@ -43,16 +48,21 @@ export class Details {
     this.place.replaceChildren(
       close, this.title, this.problem, this.facts,
       element("h3", {}, "History"), this.history,
-      element("h3", {}, "Outcome"), this.outcome,
-      element("h3", {}, "Output ", ...this.tabs), this.log,
+      ...(this.machine.is_work
+        ? [
+            element("h3", {}, "Outcome"), this.outcome,
+            element("h3", {}, "Output ", ...this.tabs), this.log,
+          ]
+        : []),
     );
   }
 
-  /** Show an operation; null for none. */
-  show(id, now) {
+  /** Show an operation of a run, or of the only run that has it; null for none. */
+  show(id, run, now) {
     this.now = now;
-    if (id === this.id) return;
+    if (id === this.id && run === this.run) return;
     this.id = id;
+    this.run = run;
     this.place.hidden = id === null;
     document.body.classList.toggle("has-details", id !== null);
     clearTimeout(this.timer);
@@ -69,6 +79,7 @@ export class Details {
     clearTimeout(this.timer);
     const { id, stream } = this;
     if (id === null) return;
+    if (!this.machine.is_work) return this.refreshRecord(id);
     const path = `v1/operations/${encodeURIComponent(id)}`;
     let found = null;
     let problem = "";
@@ -88,6 +99,45 @@ export class Details {
     this.timer = isLive ? setTimeout(() => this.refresh(), REFRESH_MS) : null;
   }
 
+  /** Read a record of a machine of one's own, which has no output. */
+  async refreshRecord(id) {
+    const query = this.run === null ? "" : `?registry=${encodeURIComponent(this.run)}`;
+    let found = null;
+    let problem = "";
+    try {
+      found = await (await this.read(`${this.machine.path}/${encodeURIComponent(id)}${query}`)).json();
+    } catch (error) {
+      problem = error.message;
+    }
+    if (this.id !== id) return;
+    this.problem.textContent = problem;
+    if (found !== null) {
+      this.title.replaceChildren(element("bdi", {}, nameOf(found)));
+      this.fillFacts([...factsOf(found), ...fieldsOf(found)]);
+      this.history.replaceChildren(...this.recordHistoryOf(found));
+    }
+    const isLive = found === null || !found.ended;
+    this.timer = isLive ? setTimeout(() => this.refresh(), REFRESH_MS) : null;
+  }
+
+  fillFacts(facts) {
+    this.facts.replaceChildren(...facts.flatMap(([name, value]) => [
+      element("dt", {}, name), element("dd", {}, element("bdi", {}, value)),
+    ]));
+  }
+
+  recordHistoryOf(found) {
+    const times = [["created", found.created_at_ms], [found.status, found.ended_at_ms]];
+    const items = times
+      .filter(([, at]) => at !== null)
+      .map(([what, at]) => element("li", {}, element("b", {}, what), ` ${moment(at, this.now)}`));
+    const steps = found.history.map((step) =>
+      element("li", {}, element("bdi", {}, Object.entries(step).map(pairText).join(" · "))),
+    );
+    items.splice(found.created_at_ms === null ? 0 : 1, 0, ...steps);
+    return items.length > 0 ? items : [element("li", {}, "The machine notes neither times nor steps.")];
+  }
+
   async read(path) {
     const response = await fetch(path, { headers: headersOf(this.tokenOf()), cache: "no-store" });
     if (response.ok) return response;
@@ -97,9 +147,7 @@ export class Details {
 
   fill(found, text) {
     this.title.replaceChildren(element("bdi", {}, found.display_name));
-    this.facts.replaceChildren(...factsOf(found).flatMap(([name, value]) => [
-      element("dt", {}, name), element("dd", {}, element("bdi", {}, value)),
-    ]));
+    this.fillFacts(factsOf(found));
     this.history.replaceChildren(...this.historyOf(found));
     const outcome = found.terminal_outcome;
     const shown = outcome === null ? "It has not ended." : JSON.stringify(outcome, null, 2);
@@ -145,9 +193,29 @@ function factsOf(found) {
     ["id", found.id],
     ["status", found.status],
     ["run", found.registry],
-    ["kind", found.kind],
+    ...(found.kind === undefined ? [] : [["kind", found.kind]]),
     ["owner", found.holder ?? "none"],
   ];
   if (found.holder !== null && !found.responds) facts.push(["owner responds", "no"]);
   return facts;
+}
+
+/** Return the fields of a record that have a value and are not shown already. */
+function fieldsOf({ id, status, snapshot }) {
+  return Object.entries(snapshot)
+    .filter(([, value]) => value !== null && value !== id && value !== status)
+    .map(([name, value]) => [name.replaceAll("_", " "), textOf(value)]);
+}
+
+function nameOf({ id, snapshot }) {
+  const name = ["display_name", "name", "title"].find((key) => typeof snapshot[key] === "string");
+  return name === undefined ? id : snapshot[name];
+}
+
+function pairText([name, value]) {
+  return `${name.replaceAll("_", " ")}: ${textOf(value)}`;
+}
+
+function textOf(value) {
+  return typeof value === "string" ? value : JSON.stringify(value);
 }

@@ -2,22 +2,21 @@
 
 import { element, setText, svg } from "./elements.js";
 
-const WIDTH = 136;
-const HEIGHT = 36;
-/** What is shown instead of a live status whose owner is gone or silent; no record has it. */
-export const OF_OWNERS = ["interrupted", "unresponsive"];
+/** How many characters of actions are drawn; the rest is in the title. */
+const LABEL_MAX = 22;
 
 export class Diagram {
   /** `machine` is machine.json; `onToggle(status)` is called when a status is chosen. */
   constructor(place, machine, onToggle) {
     this.nodes = new Map();
-    const lines = machine.edges.map((edge) => edgeOf(edge, machine.statuses));
+    this.height = machine.node_height;
+    const lines = machine.edges.map((edge) => edgeOf(edge, machine));
     const nodes = Object.entries(machine.statuses).map(([status, where]) =>
       this.nodeOf(status, where, onToggle),
     );
     const picture = svg(
       "svg",
-      { viewBox: "0 0 480 286", role: "group", "aria-label": "Statuses and their transitions" },
+      { viewBox: `0 0 ${machine.size.width} ${machine.size.height}`, role: "group", "aria-label": "Statuses and their transitions" },
       svg("defs", {}, arrowHead()),
       ...lines,
       ...endLabels(machine),
@@ -32,15 +31,16 @@ export class Diagram {
     }
   }
 
-  nodeOf(status, { x, y, terminal }, onToggle) {
-    const count = svg("text", { x: x + WIDTH - 12, y: y + 23, class: "count" });
+  nodeOf(status, { x, y, width, terminal, milestone }, onToggle) {
+    const { height } = this;
+    const count = svg("text", { x: x + width - 12, y: y + 23, class: "count" });
     const node = svg(
       "g",
       {
-        class: terminal ? "node terminal" : "node",
+        class: ["node", terminal ? "terminal" : "", milestone ? "milestone" : ""].join(" ").trim(),
         role: "button", tabindex: "0", "data-status": status,
       },
-      svg("rect", { x, y, width: WIDTH, height: HEIGHT, rx: terminal ? 18 : 6 }),
+      svg("rect", { x, y, width, height, rx: terminal ? 18 : 6 }),
       svg("text", { x: x + 14, y: y + 23 }, status),
       count,
     );
@@ -97,38 +97,46 @@ function arrowHead() {
   return svg("marker", attributes, svg("path", { d: "M0 0L8 4L0 8z" }));
 }
 
-function edgeOf({ from, to, actions }, statuses) {
-  const path = pathOf(statuses[from], statuses[to]);
+function edgeOf({ from, to, actions }, { statuses, node_height: height }) {
+  const path = pathOf(statuses[from], statuses[to], height);
   const attributes = { d: path, class: "edge", "marker-end": "url(#arrow)", "data-from": from, "data-to": to };
   return svg("path", attributes, svg("title", {}, `${from} → ${to}: ${actions.join(", ")}`));
 }
 
-function pathOf(from, to) {
-  const right = from.x + WIDTH;
-  const middle = from.y + HEIGHT / 2;
+function pathOf(from, to, height) {
+  const { width } = from;
+  const right = from.x + width;
+  const middle = from.y + height / 2;
   if (from === to) {
     return `M${from.x} ${middle - 8}C${from.x - 22} ${middle - 14} ${from.x - 22} ${middle + 14} ${from.x} ${middle + 8}`;
   }
+  const end = to.y + height / 2;
   if (to.x === from.x) {
-    return `M${from.x + WIDTH / 2} ${from.y + HEIGHT}L${to.x + WIDTH / 2} ${to.y}`;
+    const isNext = to.y > from.y && to.y - from.y < 3 * height;
+    if (isNext) return `M${from.x + width / 2} ${from.y + height}L${to.x + width / 2} ${to.y}`;
+    // Around what is between them: the further, the wider.
+    const out = from.x - Math.min(40, 14 + Math.abs(to.y - from.y) / 12);
+    return `M${from.x} ${middle}C${out} ${middle} ${out} ${end} ${to.x} ${end}`;
   }
-  const end = to.y + HEIGHT / 2;
   return `M${right} ${middle}C${right + 60} ${middle} ${to.x - 130} ${end} ${to.x - 60} ${end}L${to.x} ${end}`;
 }
 
 /** Return the names of actions: beside each final status, and on the way between live ones. */
 function endLabels({ statuses, edges, initial }) {
-  const labels = new Map();
+  const labels = new Map([[initial.to, new Set([initial.action])]]);
   for (const { from, to, actions } of edges) {
     if (from === to) continue;
     const known = labels.get(to) ?? new Set();
     for (const action of actions) known.add(action);
     labels.set(to, known);
   }
-  labels.set(initial.to, new Set([initial.action]));
   return [...labels].map(([status, actions]) => {
-    const { x, y, terminal } = statuses[status];
-    const where = terminal ? { x: x - 10, y: y + 14, class: "action end" } : { x: x + 76, y: y - 14, class: "action" };
-    return svg("text", where, [...actions].join(", "));
+    const { x, y, width, terminal } = statuses[status];
+    const where = terminal
+      ? { x: x - 10, y: y + 14, class: "action end" }
+      : { x: x + width / 2 + 8, y: y - 14, class: "action" };
+    const all = [...actions].join(", ");
+    const label = all.length > LABEL_MAX ? `${all.slice(0, LABEL_MAX - 1)}…` : all;
+    return svg("text", where, label, svg("title", {}, all));
   });
 }

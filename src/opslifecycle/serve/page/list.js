@@ -5,21 +5,22 @@ import { durationOf, keyOf } from "./model.js";
 
 /** How many rows beyond the edges are elements, so that scrolling shows no blank. */
 const MARGIN_ROWS = 8;
+/** Each order, what its column is called, and what if the records are no operations. */
 const COLUMNS = [
   ["status", "Status"],
   ["name", "Name"],
   ["run", "Run"],
-  ["created", "Registered"],
+  ["created", "Registered", "Created"],
   ["duration", "Duration"],
-  ["progress", "Progress"],
+  ["progress", "Progress", "Fields"],
 ];
 
 export class OperationList {
   /**
-   * `onOpen(row)` is called when an operation is to be shown, and `onOrder(order)` when the head of a
+   * `machine` is machine.json. `onOpen(row)` is called when an operation is to be shown, and `onOrder(order)` when the head of a
    * column is chosen.
    */
-  constructor({ onOpen, onOrder }) {
+  constructor(machine, { onOpen, onOrder }) {
     this.box = document.getElementById("list");
     this.space = document.getElementById("rows");
     this.onOpen = onOpen;
@@ -27,7 +28,7 @@ export class OperationList {
     this.rows = [];
     this.selectedKey = null;
     this.now = 0;
-    this.heads = columnHeads(document.getElementById("columns"), onOrder);
+    this.heads = columnHeads(document.getElementById("columns"), machine, onOrder);
     this.box.addEventListener("scroll", () => this.draw(), { passive: true });
     this.box.addEventListener("keydown", (event) => this.onKey(event));
     this.space.addEventListener("click", (event) => this.onClick(event));
@@ -84,15 +85,17 @@ export class OperationList {
     setText(cells.name, row.name);
     if (cells.name.title !== row.name) cells.name.title = row.name;
     setText(cells.run, row.registry);
-    setText(cells.created, moment(row.created_at_ms, this.now));
+    line.dataset.ended = String(row.ended);
+    setText(cells.created, row.created_at_ms === null ? "" : moment(row.created_at_ms, this.now));
     setText(cells.duration, duration(durationOf(row, this.now)));
     const isKnown = row.percent !== null;
     progress.hidden = !isKnown;
     if (isKnown && progress.value !== row.percent) progress.value = row.percent;
     setText(cells.message, row.reason || row.message || "");
-    const started = row.started_at_ms ?? row.completed_at_ms ?? this.now;
-    this.place(queued, row.created_at_ms, started);
-    this.place(ran, started, row.completed_at_ms ?? this.now);
+    const ended = row.completed_at_ms ?? this.now;
+    const started = row.started_at_ms ?? ended;
+    this.place(queued, row.created_at_ms ?? started, started);
+    this.place(ran, started, ended);
   }
 
   /** Place a part of a bar in the time that all shown operations span. */
@@ -152,15 +155,16 @@ export class OperationList {
 function scaleOf(rows, now) {
   let [start, end] = [Infinity, -Infinity];
   for (const row of rows) {
-    start = Math.min(start, row.created_at_ms);
+    start = Math.min(start, row.created_at_ms ?? now);
     end = Math.max(end, row.completed_at_ms ?? now);
   }
   return { start, end };
 }
 
-function columnHeads(place, onOrder) {
+function columnHeads(place, machine, onOrder) {
   const heads = new Map();
-  for (const [order, label] of COLUMNS) {
+  for (const [order, ofWork, ofOthers = ofWork] of COLUMNS) {
+    const label = machine.is_work ? ofWork : ofOthers;
     const arrow = element("span", { "aria-hidden": "true" });
     const attributes = { type: "button", class: `${order}-cell`, "data-order": order };
     const head = element("button", attributes, label, arrow);

@@ -2,7 +2,7 @@
 
 import { readAddress, writeAddress } from "./address.js";
 import { Details } from "./details.js";
-import { Diagram, OF_OWNERS, StatusButtons } from "./diagram.js";
+import { Diagram, StatusButtons } from "./diagram.js";
 import { counted, setText } from "./elements.js";
 import { OperationList } from "./list.js";
 import { Model, keyOf } from "./model.js";
@@ -23,20 +23,23 @@ const $ = (id) => document.getElementById(id);
 
 class Page {
   constructor(machine) {
+    this.machine = machine;
+    this.noun = (number) => counted(number, machine.entity, machine.entities);
+    this.name();
     this.model = new Model();
     this.filters = readAddress();
     this.drawing = null;
     const toggle = (status) => this.toggleStatus(status);
     this.diagram = new Diagram($("diagram"), machine, toggle);
-    this.buttons = new StatusButtons($("statuses"), [...Object.keys(machine.statuses), ...OF_OWNERS], toggle);
-    this.runs = new Runs($("run-list"), $("older-runs"), (name) =>
+    this.buttons = new StatusButtons($("statuses"), [...Object.keys(machine.statuses), ...machine.of_owners], toggle);
+    this.runs = new Runs($("run-list"), $("older-runs"), machine, (name) =>
       this.change({ run: this.filters.run === name ? null : name }),
     );
-    this.list = new OperationList({
-      onOpen: (row) => this.change({ shown: row.id }, { push: true }),
+    this.list = new OperationList(machine, {
+      onOpen: (row) => this.change({ shown: row.id, shownRun: this.runOf(row) }, { push: true }),
       onOrder: (order) => this.sortBy(order),
     });
-    this.details = new Details($("details"), {
+    this.details = new Details($("details"), machine, {
       tokenOf: () => sessionStorage.getItem(TOKEN_KEY),
       onClose: () => this.close(),
     });
@@ -47,6 +50,26 @@ class Page {
     this.listen();
     this.draw();
     this.stream.start(sessionStorage.getItem(TOKEN_KEY));
+  }
+
+  /** Call records what the machine calls them. */
+  name() {
+    const { machine, entities, has_times: hasTimes, statuses } = this.machine;
+    const title = entities[0].toUpperCase() + entities.slice(1);
+    document.title = this.machine.is_work ? "opslifecycle" : `${machine} · opslifecycle`;
+    $("machine-name").textContent = this.machine.is_work ? "Machine" : `Machine: ${machine}`;
+    for (const id of ["operations", "list"]) $(id).setAttribute("aria-label", title);
+    $("details").setAttribute("aria-label", `One ${this.machine.entity}`);
+    document.body.classList.toggle("own", !this.machine.is_work);
+    document.body.classList.toggle("no-times", !hasTimes);
+    if (this.machine.is_work) return;
+    const longest = Math.max(...Object.keys(statuses).map((status) => status.length));
+    document.body.style.setProperty("--status-width", `${Math.min(22, Math.max(13, longest))}ch`);
+  }
+
+  /** Return the run that an address needs: ids of operations are unique, others may not be. */
+  runOf(row) {
+    return this.machine.is_work ? null : row.registry;
   }
 
   listen() {
@@ -135,7 +158,7 @@ class Page {
   }
 
   close() {
-    this.change({ shown: null });
+    this.change({ shown: null, shownRun: null });
     $("list").focus();
   }
 
@@ -163,6 +186,11 @@ class Page {
     this.drawing ??= setTimeout(() => requestAnimationFrame(() => this.draw()), DRAW_MS);
   }
 
+  summaryOf(shown, total) {
+    const all = this.noun(total);
+    return shown === total ? all : `${shown.toLocaleString()} of ${all}`;
+  }
+
   draw() {
     clearTimeout(this.drawing);
     this.drawing = null;
@@ -172,21 +200,16 @@ class Page {
     this.buttons.show(counts, filters.statuses);
     this.runs.show(model.registries, runs, filters.run);
     this.list.show(rows, filters, model.now());
-    this.details.show(filters.shown, model.now());
+    this.details.show(filters.shown, filters.shownRun, model.now());
     if ($("search").value !== filters.search) $("search").value = filters.search;
     const isFiltered = filters.statuses.size > 0 || filters.search !== "" || filters.run !== null;
     $("clear").disabled = !isFiltered;
     $("empty").hidden = rows.length > 0 || !model.isComplete;
-    setText($("empty"), isFiltered ? "No operation passes the filters." : "The store has no operations yet.");
-    if (model.isComplete) setText($("summary"), summaryOf(rows.length, model.rows.size));
+    setText($("empty"), isFiltered ? `No ${this.machine.entity} passes the filters.` : `The store has no ${this.machine.entities} yet.`);
+    if (model.isComplete) setText($("summary"), this.summaryOf(rows.length, model.rows.size));
     document.body.dataset.drawn = String(Number(document.body.dataset.drawn ?? 0) + 1);
     if (this.list.selectedKey === null && rows.length > 0) this.list.selectedKey = keyOf(rows[0]);
   }
-}
-
-function summaryOf(shown, total) {
-  const all = counted(total, "operation", "operations");
-  return shown === total ? all : `${shown.toLocaleString()} of ${all}`;
 }
 
 const response = await fetch("machine.json");

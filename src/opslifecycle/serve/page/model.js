@@ -7,12 +7,17 @@ export const ORDERS = {
   status: (row) => row.status,
   run: (row) => row.registry,
   duration: (row, now) => durationOf(row, now),
-  progress: (row) => row.percent ?? -1,
+  progress: (row) => (row.kind === undefined ? row.message : (row.percent ?? -1)),
 };
 
-/** Return for how long an operation has run, or did; if it never started, for how long it waited. */
+/**
+ * Return for how long an operation has run, or did; if it never started, for how long it waited.
+ * Null if its machine does not note the times.
+ */
 export function durationOf(row, now) {
-  return (row.completed_at_ms ?? now) - (row.started_at_ms ?? row.created_at_ms);
+  const start = row.started_at_ms ?? row.created_at_ms;
+  const end = row.completed_at_ms ?? (row.ended ? null : now);
+  return start === null || end === null ? null : end - start;
 }
 
 /** Return what distinguishes an operation from all others: two registries may have the same id. */
@@ -80,7 +85,7 @@ export class Model {
 }
 
 function isFound(row, wanted) {
-  return row.name.toLowerCase().includes(wanted) || row.id.includes(wanted);
+  return row.name.toLowerCase().includes(wanted) || row.id.toLowerCase().includes(wanted);
 }
 
 function sorted(rows, valueOf, descending, now) {
@@ -90,7 +95,8 @@ function sorted(rows, valueOf, descending, now) {
     const left = values.get(a);
     const right = values.get(b);
     if (left !== right) return left < right ? -sign : sign;
-    // Ids are in the order of creation, and unique in a registry.
+    // Ids of operations are in the order of creation, numbers in that of their size.
+    if (a.id.length !== b.id.length) return a.id.length < b.id.length ? -sign : sign;
     if (a.id !== b.id) return a.id < b.id ? -sign : sign;
     return a.registry < b.registry ? -sign : sign;
   });

@@ -6,8 +6,10 @@ import { counted, element, setText } from "./elements.js";
 const SHOWN_MAX = 100;
 
 export class Runs {
-  constructor(place, older, onToggle) {
+  /** `machine` is machine.json; `onToggle(name)` is called when a run is chosen. */
+  constructor(place, older, machine, onToggle) {
     this.place = place;
+    this.machine = machine;
     this.older = older;
     this.onToggle = onToggle;
     this.items = new Map();
@@ -34,15 +36,15 @@ export class Runs {
       const { total, ended } = totals.get(registry.name) ?? { total: 0, ended: 0 };
       parts.bar.max = Math.max(1, total);
       parts.bar.value = ended;
-      setText(parts.numbers, `${ended.toLocaleString()} of ${counted(total, "operation", "operations")} ended`);
-      setText(parts.owner, ownerText(registry, total - ended));
+      setText(parts.numbers, `${ended.toLocaleString()} of ${counted(total, this.machine.entity, this.machine.entities)} ended`);
+      setText(parts.owner, this.ownerText(registry, total - ended));
       parts.owner.dataset.state = ownerState(registry);
       parts.button.setAttribute("aria-pressed", String(registry.name === chosen));
     }
   }
 
   add(name) {
-    const bar = element("progress", { "aria-label": "ended operations" });
+    const bar = element("progress", { "aria-label": `ended ${this.machine.entities}` });
     const numbers = element("span", { class: "numbers" });
     const owner = element("bdi", { class: "owner" });
     const button = element(
@@ -54,14 +56,16 @@ export class Runs {
     this.items.set(name, parts);
     return parts;
   }
+
+  ownerText({ holder, responds }, live) {
+    // Where records outlive their owners, nothing is wrong.
+    const isLost = live > 0 && this.machine.of_owners.length > 0;
+    if (holder === null) return isLost ? "its process is gone" : "no owner";
+    return responds ? holder : `${holder} does not respond`;
+  }
 }
 
 function ownerState({ holder, responds }) {
   if (holder === null) return "none";
   return responds ? "live" : "silent";
-}
-
-function ownerText({ holder, responds }, live) {
-  if (holder === null) return live > 0 ? "its process is gone" : "no owner";
-  return responds ? holder : `${holder} does not respond`;
 }
