@@ -363,3 +363,57 @@ def test_a_search_goes_on_from_a_counter_that_starts_high() -> None:
     programs = [program_of(variant(counter, counted), "m.yaml") for counter in counters]
     found = [verification.searched(scenarios(program)[0])[0] for program in programs]
     assert found[0].states == found[1].states > 10
+
+
+@pytest.mark.parametrize(
+    ("type", "start", "most", "least"),
+    [
+        ("Signed", "-50", 53, -53),
+        ("Signed", "50", 53, -53),
+        ("Words", "\"['a', 'b', 'c', 'd', 'e']\"", 8, None),
+        ("Counts", "\"{'a': 50, 'b': 2}\"", 53, None),
+    ],
+)
+def test_a_bound_is_some_steps_from_where_a_number_starts(
+    type: str, start: str, most: int, least: int | None
+) -> None:
+    """Otherwise the first record is past it, and the search ends with one state."""
+    declared = {
+        "Signed": "{summary: More or less., type: int, minimum: -1000, maximum: 1000}",
+        "Words": "{summary: Words., type: 'list[str]', max_length: 9}",
+        "Counts": "{summary: Of words., type: 'dict[str, int]', max_length: 9}",
+    }[type]
+    update = {
+        "Signed": "gate.far + 1",
+        "Words": "gate.far + [gate.place]",
+        "Counts": "gate.far | {'a': gate.far.get('a', 0) + 1}",
+    }[type]
+    again = '{summary: A., methods: [again], from: live, update: {gate.far: "UPDATE"}}'
+    again = again.replace("UPDATE", update)
+    text = variant(
+        ("types:\n", f"types:\n  {type}: {declared}\n"),
+        ("fields:\n  place:", f"fields:\n  far: {{type: {type}, initial: {start}}}\n  place:"),
+        ("actions:\n", f"actions:\n  again: {again}\n"),
+    )
+    (scenario,) = scenarios(program_of(text, "m.yaml"))
+    (bound,) = (each for each in scenario.bounds if each.name == "gate.far")
+    assert (bound.most, bound.least) == (most, least)
+    found = Search(scenario, states_max=300).run()
+    assert found.states > 300
+    assert "again" in found.fired
+
+
+def test_texts_and_members_that_are_spelled_like_ids_are_none() -> None:
+    """The search calls its ids a and b, and swaps them in states: a text or a member stays."""
+    grade = "{summary: G., members: {a: {summary: A.}, b: {summary: B.}}}"
+    again = "{summary: A., methods: [again], from: live, update: {gate.grades: '[b]'}}"
+    text = variant(
+        ("ids:\n", f"enums:\n  Grade: {grade}\n\nids:\n"),
+        ("types:\n", "types:\n  Grades: {summary: G., type: 'list[Grade]', max_length: 2}\n"),
+        ("fields:\n  place:", "fields:\n  grades: {type: Grades, initial: '[a]'}\n  place:"),
+        ("actions:\n", f"actions:\n  again: {again}\n"),
+    )
+    (scenario,) = scenarios(program_of(text, "m.yaml"))
+    found = Search(scenario, states_max=300).run()
+    assert found.symmetry.swapped == ("ids",)
+    assert found.violation is None

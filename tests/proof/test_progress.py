@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from opslifecycle_codegen.cli.main import main, parser
 from opslifecycle_codegen.cli.project import program_of
+from opslifecycle_codegen.modelcheck import scenarios as scenarios_module
 from opslifecycle_codegen.modelcheck import search, verification
 from opslifecycle_codegen.modelcheck.scenarios import scenarios
 
@@ -58,7 +59,7 @@ def test_a_search_says_how_far_it_is_and_where_it_ended(
     assert len(lines) > 3
     # Each of the three that are too large says early what would make it smaller.
     smaller = [each for each in lines if not re.fullmatch(pattern, each)]
-    advice = "lower `bounds` for them in `scenarios` take less time"
+    advice = "lower their `bounds` in `scenarios`"
     assert len(smaller) == 3
     assert all("most values have" in each and each.endswith(advice) for each in smaller)
     assert "cart.counts (" in smaller[0]
@@ -69,6 +70,25 @@ def test_a_search_says_how_far_it_is_and_where_it_ended(
     assert "--max-states" in last
     # What was not reached may be reached later, so it is not called wrong.
     assert "no scenario" not in shown.out
+
+
+def test_a_default_scenario_in_which_nothing_happens_is_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each transition of this feed is counted, so that one step of counts is one transition."""
+    monkeypatch.setattr(verification, "DEFAULT_STATES_MAX", 3000)
+    errand = CART.with_name("errand.yaml").read_text(encoding="utf-8")
+    text = re.sub(r"(?ms)^scenarios:.*?(?=^\w)", "", errand)
+    program = program_of(text.encode(), "errand.yaml")
+    wide, narrow, *_ = scenarios_module.default_scenarios(program)
+    small = search.Search(narrow).run()
+    assert small.closed
+    assert "done" not in small.reached
+    assert not search.Search(wide, states_max=3000).run().closed
+    found, _ = verification.searched(wide)
+    assert found.closed
+    assert found.reached >= {"done"}
+    assert len(found.scenario.interpreter.ids) == 1
 
 
 def test_a_search_ends_in_the_middle_of_a_level() -> None:

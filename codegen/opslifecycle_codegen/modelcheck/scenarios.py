@@ -18,6 +18,8 @@ from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression
 from opslifecycle_codegen.ir.feeds import feeds_transitions
 from opslifecycle_codegen.ir.program import Bulk, Choice, Command, Program
+from opslifecycle_codegen.ir.several import Items as Elements
+from opslifecycle_codegen.ir.several import Put
 from opslifecycle_codegen.ir.times import command_reads_now, literals, time_fields
 from opslifecycle_codegen.ir.types import ENTITY, decimal_notation
 from opslifecycle_codegen.modelcheck.interpreter import Interpreter
@@ -209,9 +211,14 @@ def _bounds(
 
 def _beyond(start: Expression | None, steps_max: int) -> int:
     """Return the default bound of a number that starts with a value: some steps from there."""
+    if isinstance(start, Elements):
+        return steps_max + len(start.elements)
+    if isinstance(start, Put):
+        return max(_beyond(start.base, steps_max), _beyond(start.value, steps_max))
     if not isinstance(start, nodes.Literal) or type(start.value) is not int:
         return steps_max
-    return steps_max + max(0, start.value)
+    # A number that may be negative goes as far on the other side.
+    return steps_max + abs(start.value)
 
 
 def _calls(

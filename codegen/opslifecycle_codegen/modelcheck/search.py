@@ -53,6 +53,11 @@ class Found:
     states_max: int = 0
     different: Counter[str] = field(factory=Counter)
 
+    @property
+    def reached(self) -> set[str]:
+        """The statuses that records have had, and the calls that were accepted."""
+        return {*self.statuses, *self.fired}
+
     def figures(self) -> dict[str, int]:
         """Return the figures that are compared with the baseline."""
         figures = {

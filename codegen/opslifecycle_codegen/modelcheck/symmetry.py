@@ -8,17 +8,19 @@ reads a property. The search tests the derived symmetry on many states.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from attrs import frozen
 
 from opslifecycle_codegen.analysis.scenario_rules import CRASH
-from opslifecycle_codegen.ir.several import DICT, LIST
+from opslifecycle_codegen.ir.several import DICT, LIST, element_of
+from opslifecycle_codegen.ir.symbols import Symbols
 from opslifecycle_codegen.ir.types import Type
 from opslifecycle_codegen.modelcheck.scenarios import Scenario
 from opslifecycle_codegen.modelcheck.state import Items, Several, State, Value
 
 Swap = Callable[[State], State]
+Map = Callable[[Value], Value]
 
 
 @frozen
@@ -106,23 +108,20 @@ def _swapping(scenario: Scenario, to: dict[str, str]) -> Swap:
     symbols = scenario.interpreter.program.symbols
     id_type = symbols.entity_fields["id"]
     back = {new: scenario.interpreter.ids.index(old) for old, new in to.items()}
-    of_records = [_mapped(type, id_type, to) for type in symbols.entity_fields.values()]
-    of_rows = [
-        *(_mapped(type, id_type, to) for type in symbols.row_fields.values()),
-        to.__getitem__,
-    ]
+    of_records, of_rows = (
+        [_mapped(symbols, type, id_type, to) for type in fields.values()]
+        for fields in (symbols.entity_fields, symbols.row_fields)
+    )
+    of_rows.append(to.__getitem__)
 
     def swap(state: State) -> State:
         old = [state.records[back[id]] for id in scenario.interpreter.ids]
         return state._replace(
             records=tuple(
-                None if r is None else tuple(f(v) for f, v in zip(of_records, r, strict=True))
-                for r in old
+                None if record is None else tuple(_each(of_records, record)) for record in old
             ),
             ended=tuple(to[id] for id in state.ended),
-            rows=tuple(
-                tuple(f(v) for f, v in zip(of_rows, row, strict=True)) for row in state.rows
-            ),
+            rows=tuple(tuple(_each(of_rows, row)) for row in state.rows),
             barriers=tuple(
                 tuple((tuple(sorted(to[id] for id in each[0])),) for each in key)
                 for key in state.barriers
@@ -133,24 +132,49 @@ def _swapping(scenario: Scenario, to: dict[str, str]) -> Swap:
     return swap
 
 
-def _mapped(type: Type, id_type: Type, to: dict[str, str]) -> Callable[[Value], Value]:
-    """Return the function that swaps the ids in values of a type."""
-    if type.required == id_type:
+def _mapped(symbols: Symbols, type: Type, id_type: Type, to: dict[str, str]) -> Map | None:
+    """Return the function that swaps the ids in values of a type; None if it has none.
+
+    Only what is an id by its type: a text or a member may be spelled like one.
+    """
+    inner = type.required
+    if inner == id_type:
         return lambda value: to.get(value, value)
-    if type.required.kind in ("record", "union", LIST, DICT):
-        return lambda value: _deep(value, to)
-    return lambda value: value
+    if inner.kind in (LIST, DICT):
+        element = _mapped(symbols, element_of(inner), id_type, to)
+        return element and _of_elements(element)
+    if inner.kind == "union":
+        variants = symbols.unions[inner.name].variants
+        of = {name: _of_fields(symbols, name, id_type, to) for name in variants}
+        if not any(any(each) for each in of.values()):
+            return None
+        return lambda value: value and (value[0], *_each(of[value[0]], value[1:]))
+    if inner.kind == "record":
+        fields = _of_fields(symbols, inner.name, id_type, to)
+        return (lambda value: value and tuple(_each(fields, value))) if any(fields) else None
+    return None
 
 
-def _deep(value: Value, to: dict[str, str]) -> Value:
-    if isinstance(value, Items):
-        # Keys are texts, and no ids.
-        return Items((key, _deep(each, to)) for key, each in value)
-    if isinstance(value, Several):
-        return Several(_deep(each, to) for each in value)
-    if isinstance(value, tuple):
-        return tuple(_deep(each, to) for each in value)
-    return to.get(value, value) if isinstance(value, str) else value
+def _of_fields(
+    symbols: Symbols, record: str, id_type: Type, to: dict[str, str]
+) -> list[Map | None]:
+    infos = symbols.records[record].fields.values()
+    return [_mapped(symbols, info.type, id_type, to) for info in infos]
+
+
+def _of_elements(element: Map) -> Map:
+    def swapped(value: Value) -> Value:
+        if isinstance(value, Items):
+            # Keys are texts, and no ids.
+            return Items((key, element(each)) for key, each in value)
+        return Several(map(element, value)) if isinstance(value, Several) else value
+
+    return swapped
+
+
+def _each(maps: Sequence[Map | None], values: Iterable[Value]) -> Iterator[Value]:
+    for swap, value in zip(maps, values, strict=True):
+        yield value if swap is None else swap(value)
 
 
 def _order(state: State) -> str:

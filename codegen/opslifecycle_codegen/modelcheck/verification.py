@@ -39,29 +39,48 @@ def searched(
         states_max: The number of states after which the search stops.
         say: Is called with a line about how far a search is that takes long.
     """
-    program, too_large = scenario.interpreter.program, list[str]()
-    if program.machine.scenarios:
-        found = Search(scenario, states_max=states_max, say=say).run()
+    if scenario.interpreter.program.machine.scenarios:
+        found, too_large = Search(scenario, states_max=states_max, say=say).run(), list[str]()
     else:
-        *larger, smallest = default_scenarios(program)
-        for each in larger:
-            few = min(states_max, DEFAULT_STATES_MAX)
-            found = Search(each, states_max=few, say=say).run()
-            if found.closed or found.violation is not None:
-                break
-            too_large.append(f"  {_size(each)}: more than {few} states, so this is a smaller one")
-            if say is not None:
-                # Now, because a smaller one may take long as well.
-                advice = "lower `bounds` for them in `scenarios` take less time"
-                say(
-                    f"{each.name}: more than {few} states, so a smaller one is searched; most"
-                    f" values have {_most(found)}: {advice}"
-                )
-        else:
-            found = Search(smallest, states_max=states_max, say=say).run()
+        found, too_large = _searched_by_default(scenario.interpreter.program, states_max, say)
         scenario = found.scenario
     lines = [f"{scenario.name}: {scenario.declared.summary}", *too_large]
     return found, lines + _described(found)
+
+
+def _searched_by_default(
+    program: Program, states_max: int, say: Callable[[str], None] | None
+) -> tuple[Found, list[str]]:
+    """Search the largest default scenario that ends and reaches what larger ones reach.
+
+    Returns:
+        The result, and a line about each scenario that did not.
+    """
+    few, others = min(states_max, DEFAULT_STATES_MAX), list[str]()
+    reached = set[str]()
+    ended: list[Found] = []
+    *larger, smallest = default_scenarios(program)
+    for each in larger:
+        found = Search(each, states_max=few, say=say).run()
+        if found.violation is not None or (found.closed and reached <= found.reached):
+            return found, others
+        reached |= found.reached
+        if found.closed:
+            ended.append(found)
+            continue
+        others.append(f"  {_size(each)}: more than {few} states, so this is a smaller one")
+        if say is not None:
+            # Now, because a smaller one may take long as well.
+            say(
+                f"{each.name}: more than {few} states, so a smaller one is searched; most values"
+                f" have {_most(found)}: lower their `bounds` in `scenarios`"
+            )
+    found = Search(smallest, states_max=states_max, say=say).run()
+    if found.violation is not None or not ended:
+        return found, others
+    # None reaches as much as a larger one that does not end: the one that reaches most.
+    most = max([*ended, *([found] if found.closed else [])], key=lambda each: len(each.reached))
+    return most, others
 
 
 def _size(scenario: Scenario) -> str:
