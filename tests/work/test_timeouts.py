@@ -70,6 +70,26 @@ def test_a_timeout_says_so(work: Any) -> None:
     assert ended(work, timeout=0.01) == (Failed(TIMED_OUT), True)
 
 
+async def fail_when_cancelled() -> None:
+    try:
+        await sleep_for_ever()
+    finally:
+        raise LookupError("the lock is not mine")
+
+
+def fail_when_stopped() -> None:
+    wait_in_a_thread()
+    raise LookupError("the lock is not mine")
+
+
+@pytest.mark.parametrize("work", [fail_when_cancelled, fail_when_stopped])
+def test_what_interrupted_work_raises_is_in_its_record(work: Any) -> None:
+    outcome, timed_out = ended(work, timeout=0.01)
+    assert isinstance(outcome, Failed)
+    assert outcome.error.startswith(f"{TIMED_OUT}\n\nInterrupted, it raised LookupError: the lock")
+    assert timed_out
+
+
 def test_the_last_attempt_decides() -> None:
     retry = Retry(attempts=2, backoff=0.0)
     assert ended(sleep_for_ever, timeout=0.01, retry=retry) == (Failed(TIMED_OUT), True)
@@ -117,14 +137,23 @@ def test_other_ends_are_no_timeouts() -> None:
 
 
 @pytest.mark.parametrize("seconds", [0.001, 1, 30, 1234567, 1e-7, 1e20])
-def test_every_recorded_timeout_is_recognised(seconds: float) -> None:
+@pytest.mark.parametrize("raised", ["", "LookupError: gone\n\nTraceback: …"])
+def test_every_recorded_timeout_is_recognised(seconds: float, raised: str) -> None:
     from opslifecycle.work.timeouts import timeout_error
 
-    assert is_timeout(Failed(timeout_error(seconds)))
+    assert is_timeout(Failed(timeout_error(seconds, raised)))
 
 
 @pytest.mark.parametrize(
-    "outcome", [None, Failed(""), Failed(f"{TIMED_OUT}\n"), Failed(f"x {TIMED_OUT}"), TIMED_OUT]
+    "outcome",
+    [
+        None,
+        Failed(""),
+        Failed(f"{TIMED_OUT}\n"),
+        Failed(f"x {TIMED_OUT}"),
+        TIMED_OUT,
+        Failed(f"{TIMED_OUT}\n\nTraceback (most recent call last):"),
+    ],
 )
 def test_anything_else_is_not(outcome: object) -> None:
     assert not is_timeout(outcome)

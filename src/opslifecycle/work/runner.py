@@ -209,8 +209,18 @@ def _kind_of(job: Job, end: AttemptEnd) -> type[BaseException] | None:
 
 def _error_of(job: Job, end: AttemptEnd) -> str:
     if job.has_timed_out:
-        return timeout_error(job.timeout_seconds or 0)
+        return timeout_error(job.timeout_seconds or 0, _raised(end))
     if isinstance(end, Raised):
         return describe(end.error)
     assert isinstance(end, Reported)
     return end.text
+
+
+def _raised(end: AttemptEnd) -> str:
+    """Return the exception of work that was interrupted, if it is none that interrupts raise."""
+    if isinstance(end, Raised) and not isinstance(end.error, CANCELLED_ERRORS):
+        return describe(end.error)
+    if isinstance(end, Reported) and end.kind and not issubclass(end.kind, CANCELLED_ERRORS):
+        return end.text
+    # A program is ended by a signal, and its exit status says no more than that.
+    return ""

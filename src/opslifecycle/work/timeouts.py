@@ -6,13 +6,21 @@ import re
 
 from opslifecycle import Failed
 
+_THEN = "\n\nInterrupted, it raised "
 #: The whole error: other errors that begin like this go on with a traceback.
-_ERROR = re.compile(r"TimeoutError: timed out after [0-9.e+-]+ s")
+_ERROR = re.compile(rf"TimeoutError: timed out after [0-9.e+-]+ s(?:{_THEN}.*)?", re.DOTALL)
 
 
-def timeout_error(seconds: float) -> str:
-    """Return the error of work whose timeout has passed."""
-    return f"TimeoutError: timed out after {seconds:g} s"
+def timeout_error(seconds: float, raised: str) -> str:
+    """Return the error of work whose timeout has passed.
+
+    Args:
+        seconds: The timeout.
+        raised: The exception with which the work answered the interruption, described; empty if it
+            ended as it was asked to.
+    """
+    error = f"TimeoutError: timed out after {seconds:g} s"
+    return f"{error}{_THEN}{raised}" if raised else error
 
 
 def is_timeout(outcome: object) -> bool:
