@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -129,6 +130,51 @@ def test_a_task_is_found_as_it_was_saved_also_by_the_next_process(
             assert await store.get("t", ANN) == saved
             await store.delete("t", ANN)
             assert await store.get("t", ANN) is None
+
+    run(test())
+
+
+def filled(message: Any, depth: int = 4) -> Any:
+    """Set every field of a message, and of what it consists of."""
+    for field in message.DESCRIPTOR.fields:
+        if field.message_type is None:
+            texts = field.type == field.TYPE_STRING
+            value = f"a {field.name}" if texts else b"x" if field.type == field.TYPE_BYTES else 1
+            if field.is_repeated:
+                getattr(message, field.name).append(value)
+            else:
+                setattr(message, field.name, value)
+        elif field.message_type.full_name == "google.protobuf.Struct":
+            getattr(message, field.name).update({"nested": {"list": [1, "two"]}})
+        elif field.message_type.full_name == "google.protobuf.Timestamp":
+            getattr(message, field.name).FromDatetime(datetime(2026, 1, 3, tzinfo=UTC))
+        elif depth and field.is_repeated and not field.message_type.GetOptions().map_entry:
+            filled(getattr(message, field.name).add(), depth - 1)
+        elif depth and not field.is_repeated:
+            filled(getattr(message, field.name), depth - 1)
+    return message
+
+
+def test_every_field_comes_back_and_has_a_row(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs/howto/a2a.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `Task")]
+    for kind in (Task, TaskPushNotificationConfig):
+        names = {field.name for field in kind.DESCRIPTOR.fields}
+        own = [row for row in rows if f"`{kind.__name__}." in row]
+        assert names == set(re.findall(r"\.(\w+)`", " ".join(own)))
+
+    async def test() -> None:
+        saved = filled(Task())
+        config = filled(TaskPushNotificationConfig())
+        async with (
+            await opened(SqliteStore(tmp_path / "tasks.db")) as registry,
+            await AsyncA2aPushConfigRegistry.open(store=MemoryStore()) as configs,
+        ):
+            await RegistryTaskStore(registry).save(saved, ANN)
+            await RegistryPushConfigStore(configs).set_info(config.task_id, config, ANN)
+            assert await RegistryPushConfigStore(configs).get_info(config.task_id, ANN) == [config]
+        async with await opened(SqliteStore(tmp_path / "tasks.db")) as registry:
+            assert await RegistryTaskStore(registry).get(saved.id, ANN) == saved
 
     run(test())
 

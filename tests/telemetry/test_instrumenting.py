@@ -85,6 +85,7 @@ def test_an_operation_is_a_span_with_an_event_for_each_action(
     assert [each.context for each in span.links] == [request.get_span_context()]
     assert span.context.trace_id != request.get_span_context().trace_id
     assert span.status.status_code is StatusCode.UNSET
+    assert "error.type" not in (span.attributes or {})
     times = [span.start_time, *(each.timestamp for each in span.events), span.end_time]
     assert times == sorted(times)
 
@@ -104,6 +105,8 @@ def test_an_error_is_an_error_and_a_rejection_is_no_event(
         (span,) = collected.spans()
     assert [name for name, _ in events_of(span)] == ["create", "start", "fail"]
     assert (span.status.status_code, span.status.description) == (StatusCode.ERROR, "failed")
+    assert span.attributes is not None
+    assert span.attributes["error.type"] == "failed"
     results = {key: point.count for key, point in collected.points("command.duration").items()}
     assert results[labels(action="abort", result="rejected")] == 1
     assert results[labels(action="start", result="rejected")] == 1

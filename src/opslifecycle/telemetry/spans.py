@@ -14,6 +14,8 @@ from opslifecycle.clock import SYSTEM_CLOCK
 from opslifecycle.shell.observer import Act, Sight
 
 STATUS = "opslifecycle.status"
+#: The attribute of every error in the conventions of OpenTelemetry.
+ERROR_TYPE = "error.type"
 #: What takes the place of the status of a record that its last command has erased.
 ERASED = "erased"
 #: Nanoseconds of a millisecond.
@@ -150,5 +152,6 @@ class Spans:
         live.span.set_attribute(STATUS, live.status)
         if {live.status} & self._error_statuses:
             live.span.set_status(Status(StatusCode.ERROR, live.status))
+            live.span.set_attribute(ERROR_TYPE, live.status)
         live.span.end(live.ended_ms * _NS)
         return live.status, live.ended_ms - live.begun_ms
