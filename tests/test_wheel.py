@@ -49,7 +49,7 @@ def test_begin_edit_generate_check_test_and_run(tmp_path: Path) -> None:
     assert "wrote src/task/authority.py" in python(folder, site, *codegen, "generate")
     test = folder / "tests/test_task.py"
     test.write_text(test.read_text(encoding="utf-8").replace(".pause(", ".stall("), "utf-8")
-    assert "16 generated files" in python(folder, site, *codegen, "check")
+    assert "17 generated files" in python(folder, site, *codegen, "check")
     assert " passed in " in python(folder, site, "-m", "pytest", "-q")
     script = (
         "import sys; sys.path.insert(0, 'src')\n"
