@@ -28,6 +28,7 @@ from tests.support.scale import WHOLE
 from tests.support.waiting import until
 
 IDS = 9
+NOTHING = ("NoneType", None)
 POSITIONS = ["last_sequence", "watermark", "dropped_through"]
 FEED = {"removes": {"fields": ["sequence"], "registry": POSITIONS}}
 #: Each part, and the migration of a version that loses it.
@@ -315,6 +316,32 @@ def test_a_feed_of_transitions_becomes_one_of_ends(kept: Kept) -> None:
         assert {each["job.sequence"] for each in live} == {("NoneType", None)}
         done = kept.opened(after, go_on)
         assert sum(each is not None for each in done.records.values()) == 6
+
+
+@pytest.mark.parametrize("milestone", [False, True])
+def test_a_feed_of_ends_has_no_transitions_of_an_older_version(kept: Kept, milestone: bool) -> None:
+    """An entry of a live record has no outcome, and who reads ends takes each entry for one."""
+
+    def with_outcomes(tree: Any) -> None:
+        tree["feed"]["entry"]["fields"]["outcome"] = "job.terminal_outcome"
+        if milestone:
+            jobs.milestone(tree)
+            tree["actions"]["begin"]["outcome"] = "Well()"
+
+    old = job(jobs.feed_of_transitions, jobs.outcome, with_outcomes)
+    steps = {2: {"accepts": {"view-field-type": "Each entry is an end."}}}
+    new = job(jobs.feed, jobs.outcome, with_outcomes, version=2, migrations=steps)
+    with versions(old, new) as (before, after):
+        first = kept.opened(before, each_status)
+        found = [each["job.terminal_outcome"] for each in first.entries]
+        ends = [
+            each["sequence"] for each, of in zip(first.entries, found, strict=True) if of != NOTHING
+        ]
+        assert 0 < len(ends) < len(first.entries)
+        assert [each["sequence"] for each in kept.opened(after).entries] == ends
+        done = [each["sequence"] for each in kept.opened(after, go_on).entries]
+        assert done[: len(ends)] == ends
+        assert len(done) == len(ends) + 3 + milestone
 
 
 def test_what_an_opening_evicts_is_in_the_archive_at_once(kept: Kept) -> None:

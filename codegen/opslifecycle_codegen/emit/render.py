@@ -37,7 +37,7 @@ from opslifecycle_codegen.emit.store_test import store_test
 from opslifecycle_codegen.emit.timers import timers_view
 from opslifecycle_codegen.emit.work import work_view
 from opslifecycle_codegen.ir.expr import Expression, Quantified, nodes_of
-from opslifecycle_codegen.ir.feeds import feeds_transitions, milestones
+from opslifecycle_codegen.ir.feeds import feeds_announcements, feeds_transitions, milestones
 from opslifecycle_codegen.ir.naming import (
     attribute,
     entry_local,
@@ -318,6 +318,7 @@ class Renderer:
             "own_effects": bool(program.machine.effects),
             "timed": tells_time(program),
             "of_transitions": feeds_transitions(program.machine),
+            "of_announcements": feeds_announcements(program.machine),
             "milestones": bool(milestones(program.machine)),
             # In other machines, a field of this name is the machine's own.
             "has_sequence": bool(program.machine.feed or program.machine.collect),

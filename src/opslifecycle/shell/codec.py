@@ -54,6 +54,7 @@ class RecordCodec(Generic[AuthorityT, RecordT]):
         has_feed: Whether the machine has a feed.
         counter: The field of the registry with the last sequence number of the feed.
         feeds_transitions: Whether records change after their feed entries.
+        feeds_milestones: Whether those entries are of milestones and ends alone.
         has_outbox: Whether the stored records include outbox messages.
     """
 
@@ -71,6 +72,7 @@ class RecordCodec(Generic[AuthorityT, RecordT]):
     has_feed: bool = False
     counter: str = ""
     feeds_transitions: bool = False
+    feeds_milestones: bool = False
     has_outbox: bool = False
 
     def restore(
@@ -239,7 +241,10 @@ class RecordCodec(Generic[AuthorityT, RecordT]):
             if row.sequence != sequence:
                 reason = f"sequence: expected {sequence} as in the feed, got {row.sequence}"
                 raise InvalidValueError(f"the record {id!r:.80}", reason)
-            rows.append(row)
+            # A feed of ends has none of the transitions that an older version's feed had.
+            others = self.feeds_transitions and not self.feeds_milestones
+            if others or row.terminal_outcome is not None:
+                rows.append(row)
         return rows
 
     def _set_times(self, authority: Any, records: list[Any], clock: Clock) -> None:

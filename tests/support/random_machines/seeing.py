@@ -39,6 +39,7 @@ class Seen:
         records: By id, the fields of each snapshot by their expressions; None for no record.
         fields: Those of the registry.
         entries: The feed, with the fields of each entry by their expressions.
+        ends: Whether each entry is of a record that has an outcome.
         cursors: By consumer.
         archive: By sequence number, the fields of each archived record.
         histories: By id.
@@ -50,6 +51,7 @@ class Seen:
     records: dict[str, dict[str, Any] | None] = field(factory=dict)
     fields: dict[str, Any] = field(factory=dict)
     entries: list[dict[str, Any]] = field(factory=list)
+    ends: list[bool] = field(factory=list)
     cursors: dict[str, int] = field(factory=dict)
     archive: dict[int, dict[str, Any]] = field(factory=dict)
     histories: dict[str, list[Any]] = field(factory=dict)
@@ -156,6 +158,8 @@ class Reader:
         if machine.feed is not None:
             batch = getattr(registry, str(machine.feed.method))().list_since(0)
             found.entries.extend(self._shown(each, self._entry) or {} for each in batch.entries)
+            fed = registry._feed.records()
+            found.ends.extend(each.terminal_outcome is not None for each in fed)
         if machine.cursors is not None:
             get = getattr(registry, str(machine.cursors.get))
             consumers = getattr(self.package, str(machine.cursors.consumer))
