@@ -12,15 +12,18 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from opslifecycle import OperationProgressUpdate, Registry, SqliteStore
 
 from tests.support.builders import registered, result, running
+from tests.support.codegen.projects import imported
 from tests.support.command_line import command_line
 from tests.support.serve.serving import served
 
+ROOT = Path(__file__).parents[3]
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 DESKTOP, PHONE = (1280, 800), (375, 740)
 
@@ -63,6 +66,25 @@ def fill_shown_store(store: Path) -> Registry:
     return registry
 
 
+def fill_shown_till(store: Path) -> Any:
+    """Fill a store with payments, and return their registry, which is open."""
+    payment = imported(ROOT / "examples/payment", "payment")
+    till = payment.PaymentRegistry(store=SqliteStore(store))
+    now = datetime.now(UTC)
+    for number in range(12):
+        time.sleep(0.05)
+        id = payment.PaymentId.new()
+        text = f"{number % 3 + 1} tickets"
+        till.describe(id, 1000 + 250 * number, "eur", now + timedelta(minutes=15), text)
+        if number % 4 == 1:
+            till.cancel(id)
+        elif number % 3 != 1:
+            till.confirm(id, now)
+            if number % 3 == 2:
+                till.capture(id, 1000, now, True)
+    return till
+
+
 def take_pictures(folder: Path) -> None:
     """Take the pictures of the documentation."""
     os.environ["TZ"] = "UTC"
@@ -82,8 +104,20 @@ def take_pictures(folder: Path) -> None:
                     page.click(f".row:has-text('{shown}')")
                     page.wait_for_selector("#details .history li")
                 time.sleep(0.5)
-                page.screenshot(path=str(folder / f"{name}.png"))
+                page.screenshot(path=str(folder / f"serve-{name}.png"))
                 page.close()
+        till = fill_shown_till(Path(made) / "till.db")
+        with (
+            till,
+            served(Path(made) / "till.db", machine=type(till)) as client,
+            browser() as opened,
+        ):
+            page = opened.new_page(viewport={"width": 1280, "height": 560}, locale="en-GB")
+            page.goto(str(client.base_url))
+            page.wait_for_selector(".row:not([hidden])")
+            time.sleep(0.5)
+            page.screenshot(path=str(folder / "serve-page-payments.png"))
+            page.close()
 
 
 if __name__ == "__main__":
