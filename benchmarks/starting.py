@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -59,7 +60,43 @@ def _command_line() -> Contest:
     return Contest("command line", "start", contestants)
 
 
-contests: list[Named] = [("import", _import), ("command line", _command_line)]
+def _until_first_command(count: int) -> Callable[[], float]:
+    """Seconds from the start of a run until the first of its commands runs."""
+
+    def run() -> float:
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            began = Path(folder) / "began"
+            others = "".join(
+                f"  - {{name: c{n}, command: [sleep, '9']}}\n" for n in range(1, count)
+            )
+            first = f"  - {{name: c0, command: [touch, {began}]}}\n"
+            (Path(folder) / "batch.yaml").write_text(f"commands:\n{first}{others}")
+            start = time.time()
+            command = [str(_BIN / "opslifecycle"), "run", "--max-concurrent", "1", "batch.yaml"]
+            process = subprocess.Popen(
+                command, cwd=folder, env=_ENVIRONMENT, stdout=subprocess.DEVNULL
+            )
+            while not began.exists():
+                if process.poll() is not None:
+                    raise RuntimeError(f"{command} ended with {process.returncode}")
+                time.sleep(0.001)
+            seconds = began.stat().st_mtime - start
+            # Its keeper ends the command. An interrupt would record the ends of all others first.
+            process.kill()
+            process.wait()
+        return seconds
+
+    return run
+
+
+def _first_command() -> Contest:
+    contestants = {f"a batch of {count:,}": _until_first_command(count) for count in (1, 5_000)}
+    return Contest("first command", "run", contestants)
+
+
+contests: list[Named] = [
+    ("import", _import), ("command line", _command_line), ("first command", _first_command),
+]  # fmt: skip
 
 RATIOS = [
     Ratio("`from opslifecycle import Registry` against importing attrs and cattrs", "import",

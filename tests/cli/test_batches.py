@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -133,3 +134,26 @@ def test_pauses_between_attempts_grow_by_their_factor(tmp_path: Path) -> None:
     text = "commands:\n  - {command: a, retry: {attempts: 4, delay_seconds: 0.5, backoff: 3}}\n"
     (command,) = read(tmp_path, text).commands
     assert [command.retry.pause_seconds(n) for n in (1, 2, 3)] == [0.5, 1.5, 4.5]
+
+
+def test_garbage_is_not_searched_for_while_a_batch_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "batch.yaml"
+    entries = "".join(f"  - {{name: c{n}, command: [echo, {n}x]}}\n" for n in range(2000))
+    path.write_text(f"commands:\n{entries}", encoding="utf-8")
+    searches: list[str] = []
+
+    def note(phase: str, info: dict[str, int]) -> None:
+        searches.append(phase)
+
+    gc.collect()
+    gc.callbacks.append(note)
+    try:
+        batch = read_batch(path)
+    finally:
+        gc.callbacks.remove(note)
+    assert len(batch.commands) == 2000
+    # The one that was due when the collector went on.
+    assert searches.count("start") <= 1
+    with pytest.raises(InvalidBatchError):
+        read(tmp_path, "commands: []")
+    assert gc.isenabled()

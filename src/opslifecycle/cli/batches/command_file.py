@@ -18,6 +18,7 @@ from typing import TypeAlias
 import attrs
 from opslifecycle import OpsLifecycleError
 from opslifecycle.cli.batches.model import Batch, Command, Retry, When
+from opslifecycle.cli.batches.undisturbed import without_collector
 from opslifecycle.inspection.logs import folder_of
 
 _FORMAT = 1
@@ -127,6 +128,7 @@ class StoredCommands:
         return attrs.evolve(self.batch, commands=chosen)
 
 
+@without_collector()
 def read_commands(store: Path, run: str) -> StoredCommands:
     """Return the commands of a run.
 

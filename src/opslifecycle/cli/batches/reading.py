@@ -12,10 +12,12 @@ import yaml
 from opslifecycle.cli.batches.commands import read_entry, read_files
 from opslifecycle.cli.batches.model import Batch, Command, InvalidBatchError
 from opslifecycle.cli.batches.nodes import Nodes, compose
+from opslifecycle.cli.batches.undisturbed import without_collector
 
 _KEYS = ("max_concurrent", "fail_fast", "env_file", "commands")
 
 
+@without_collector()
 def read_batch(path: Path) -> Batch:
     """Return the batch in a file.
 
