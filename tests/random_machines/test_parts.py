@@ -344,6 +344,31 @@ def test_a_feed_of_ends_has_no_transitions_of_an_older_version(kept: Kept, miles
         assert len(done) == len(ends) + 3 + milestone
 
 
+def test_none_is_stored_where_a_field_of_a_value_has_another_default(kept: Kept) -> None:
+    """What a store lacks has its default when it is read, so that None may not be absent."""
+
+    def with_papers(tree: Any) -> None:
+        fields = {"title": "str", "pages": {"type": "int | None", "default": 1}}
+        tree["values"] = {"Paper": {"summary": "P.", "fields": fields}}
+        tree["fields"]["paper"] = {"type": "Paper | None"}
+        tree["snapshot"]["fields"]["paper"] = "job.paper"
+        retry = tree["actions"]["retry"]
+        retry |= {"params": {"paper": "Paper"}, "update": {"job.paper": "paper"}}
+
+    with versions(job(with_papers)) as (found,):
+        papers = [found.package.Paper("t", pages) for pages in (None, 1, 2)]
+
+        def work(registry: Any, ids: list[Any]) -> None:
+            for id, paper in zip(ids, papers, strict=False):
+                registry.add(id, "here")
+                registry.begin(id)
+                registry.retry(id, paper)
+
+        seen = kept.opened(found, work)
+        pages = [each["job.paper"]["pages"] for each in seen.records.values() if each is not None]
+        assert pages == [NOTHING, ("int", 1), ("int", 2)]
+
+
 def test_what_an_opening_evicts_is_in_the_archive_at_once(kept: Kept) -> None:
     with versions(job(jobs.feed), job(jobs.archive)) as (old, new):
         kept.opened(old, each_status)

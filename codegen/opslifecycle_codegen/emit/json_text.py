@@ -7,6 +7,7 @@ field with None is omitted: a reader of the text uses None for it.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 from attrs import frozen
 
@@ -127,7 +128,10 @@ class JsonTexts:
         self, record: RecordInfo, code: str, keys: list[Fragments], *, indent: int
     ) -> list[str]:
         fields = self._fields(record, code)
-        return self.object(keys, [(info.name, path, info.type) for info, path in fields], indent)
+        # What is absent has its default when it is read.
+        nulls = {info.name for info, _ in fields if str(info.declared.default) != "None"}
+        named = [(info.name, path, info.type) for info, path in fields]
+        return self.object(keys, named, indent, nulls=nulls)
 
     def object(
         self,
@@ -135,11 +139,11 @@ class JsonTexts:
         fields: list[tuple[str, str, Type]],
         indent: int,
         *,
-        nulls: bool = False,
+        nulls: Collection[str],
     ) -> list[str]:
         """Return lines that return an object: given keys, then fields by name and path.
 
-        Optional fields are last; with `nulls`, fields with None are written, too.
+        Optional fields are last. Those that are None are absent, or null if they are in `nulls`.
         """
         keys = keys + [fragments(n, self.of(path, t)) for n, path, t in fields if not t.optional]
         sometimes = [each for each in fields if each[2].optional]
@@ -156,7 +160,7 @@ class JsonTexts:
                 f"{margin}if {path} is not None:",
                 *self.addition("text", key, indent=indent + 4),
             ]
-            if nulls:
+            if name in nulls:
                 null = fragments(name, ["null"])
                 lines += [f"{margin}else:", *self.addition("text", null, indent=indent + 4)]
         text = "{text}" if keys else "{{{text[1:]}"

@@ -283,7 +283,7 @@ class StorageLowering:
             fields.append(("effects_given", "authority.effects_given", INT))
         if self._timed:
             fields.append((_TIME, "authority.clock_offset_ms + authority.now_ms", INT))
-        return [*lines, *self._texts.object(keys, fields, 4, nulls=True)]
+        return [*lines, *self._texts.object(keys, fields, 4, nulls=[name for name, *_ in fields])]
 
     # From data ----------------------------------------------------------------------------------
 
