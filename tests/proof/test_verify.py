@@ -355,9 +355,21 @@ def test_a_text_is_tried_as_the_literals_that_rules_name() -> None:
     calls = scenarios(program)[0].calls
     places = {dict(each.arguments)["place"] for each in calls if each.method == "save"}
     assert places == {"x", "y", ""}
+
+
+@pytest.mark.parametrize(
+    ("literal", "texts"),
+    # What stands for any other text is another one where a rule names it.
+    [("north", {"x", "north"}), ("x", {"x", "z0"}), ("y", {"x", "y"}), ("z0", {"x", "z0"})],
+)
+def test_a_text_is_tried_as_what_rules_name_and_as_another_one(
+    literal: str, texts: set[str]
+) -> None:
     # The field that holds a text stands for it where a rule reads the field.
     text = (ROOT / "tests/codegen/turnstile.yaml").read_text(encoding="utf-8")
-    rule = "{when: gate.place != 'north', error: {no_such_gate: {id: id}}}"
+    rule = "{when: gate.place != 'north', error: {no_such_gate: {id: id}}}".replace(
+        "north", literal
+    )
     for old, new in (
         ("methods: [coin], from", "methods: [coin], guards: [known, southern], from"),
         ("\n  known: {", f"\n  southern: {rule}\n  known: {{"),
@@ -366,7 +378,7 @@ def test_a_text_is_tried_as_the_literals_that_rules_name() -> None:
         text = text.replace(old, new)
     (scenario,) = scenarios(program_of(text.encode(), "turnstile.yaml"))
     made = {dict(each.arguments)["place"] for each in scenario.calls if each.method == "install"}
-    assert made == {"x", "north"}
+    assert made == texts
 
 
 def test_a_parameter_that_a_read_field_holds_has_every_value() -> None:

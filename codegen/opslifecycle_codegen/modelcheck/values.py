@@ -100,7 +100,7 @@ class Values:
         sources |= held_in.get(source, set()) if isinstance(source, str) else set()
         is_compared = source in evaluator.compared
         is_compared |= not sources.isdisjoint(evaluator.compared_with_others)
-        found: list[str] = [OPAQUE, *([OTHER] if is_compared else [])]
+        found = self._stand_ins(2 if is_compared else 1)
         named: set[str] = set()
         if type.required.kind == "str":
             for each in sources:
@@ -117,6 +117,13 @@ class Values:
             return self._chose_texts(path, [e for e in tried if not limits or limits.accepts(e)])
         more = [each for each in texts if each not in found]
         return self._chose_texts(path, found + more) if texts else [*found]
+
+    def _stand_ins(self, count: int) -> list[str]:
+        """Return the texts that stand for all that no rule names: as many of them, and `OPAQUE`."""
+        named = self._evaluator.keys.union(*self._evaluator.literals.values())
+        usual = [OPAQUE, OTHER][:count]
+        spare = (text for n in itertools.count() if (text := f"z{n}") not in named)
+        return usual + [next(spare) for each in usual if each in named]
 
     def _chose_texts(self, path: str, found: list[str]) -> list[Value]:
         if path not in self._takes:
@@ -171,7 +178,7 @@ class Values:
         """Return dicts: the empty one, each value behind each key, and one with two keys."""
         limits = type.key.limits if type.key is not None else None
         named = [each for each in self._evaluator.keys if limits is None or limits.accepts(each)]
-        keys = [OPAQUE, *sorted(named)]
+        keys = [*dict.fromkeys((*self._stand_ins(1), *sorted(named)))]
         values = self.of(element_of(type), f"{path}[]", looked=True, source=source)
         found = [items_of({}), *(items_of({key: each}) for key in keys for each in values)]
         keys.append(OTHER)
