@@ -199,7 +199,7 @@ THEN = {
     "serve.picture": ["tests/serve/test_machines.py"],
     "serve.problems": _SERVE,
     "serve.records": ["tests/serve/test_machines.py"],
-    "serve.rows": [*_SERVE, "tests/serve/test_machines.py"],
+    "serve.rows": _SERVE,
     "serve.source": _SERVE,
     "serve.streams": _SERVE,
     "stores.sqlite.log_index": _SQLITE,
