@@ -39,6 +39,7 @@ from opslifecycle.protocols.a2a.server import (
     VersionedRegistryTaskStore,
     fail_interrupted,
 )
+from opslifecycle.protocols.a2a.wire import task_id_of
 
 from opslifecycle.protocols.a2a.configs import AsyncA2aPushConfigRegistry
 from opslifecycle.protocols.a2a.tasks import AsyncA2aTaskRegistry
@@ -381,8 +382,8 @@ def test_a_wrong_page_is_an_error_of_the_client(request_: ListTasksRequest, mess
 # Events --------------------------------------------------------------------------------------
 
 
-async def heard(stream: RegistryEventStream, after: TaskVersion) -> list[int]:
-    return [state_of(each) async for each in stream.subscribe("t", after=after)]
+async def heard(stream: RegistryEventStream, after: TaskVersion, name: str = "t") -> list[int]:
+    return [state_of(each) async for each in stream.subscribe(name, after=after)]
 
 
 @pytest.mark.parametrize(
@@ -509,6 +510,54 @@ def test_what_a_killed_server_worked_on_is_failed_with_an_event() -> None:
             assert await fail_interrupted(registry, "gone") == ["t"]
             assert await heard(stream, TaskVersion(2)) == [TaskState.TASK_STATE_FAILED]
             assert await fail_interrupted(registry) == []
+
+    run(test())
+
+
+async def hold(stream: RegistryEventStream) -> None:
+    """Have the stream's own reader come to run after all subscribers."""
+    assert stream._reader is not None
+    stream._reader.cancel()
+    await asyncio.wait([stream._reader])
+    stream._reader = asyncio.create_task(asyncio.sleep(2 * DEADLINE_SECONDS))
+
+
+def test_what_one_subscriber_reads_wakes_the_others() -> None:
+    async def test() -> None:
+        async with await opened() as registry, RegistryEventStream(registry) as stream:
+            await hold(stream)
+            store = VersionedRegistryTaskStore(registry)
+            agent = Agent(store, "t")
+            await agent.reach(WORKING)
+            await Agent(store, "ended").reach(COMPLETED)
+            listening = [asyncio.create_task(heard(stream, agent.version)) for _ in range(2)]
+            await eventually(lambda: len(stream._followers.get(task_id_of("t"), ())) == 2)
+            await agent.reach(COMPLETED)
+            assert await heard(stream, MISSING, "ended") == [COMPLETED]
+            for each in listening:
+                assert await each == [COMPLETED]
+
+    run(test())
+
+
+def test_a_subscriber_ends_if_a_task_ends_between_its_reads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def test() -> None:
+        async with await opened() as registry, RegistryEventStream(registry) as stream:
+            await hold(stream)
+            agent = Agent(VersionedRegistryTaskStore(registry), "t")
+            await agent.reach(WORKING)
+            # The subscriber reads the task before the commit that ends it, and the feed after it.
+            now, before = registry.snapshot, [registry.snapshot(task_id_of("t"))]
+            monkeypatch.setattr(
+                AsyncA2aTaskRegistry,
+                "snapshot",
+                lambda _, id: before.pop() if before else now(id),
+            )
+            await agent.reach(COMPLETED)
+            assert before
+            assert await heard(stream, MISSING) == [WORKING, COMPLETED]
 
     run(test())
 

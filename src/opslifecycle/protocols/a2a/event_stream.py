@@ -128,17 +128,19 @@ class RegistryEventStream(TaskEventStream):
         try:
             while True:
                 await self._feed.wait_for_advance(self._position)
-                for id in self._catch_up():
-                    for changed in self._followers.get(id, ()):
-                        changed.set()
+                self._catch_up()
         except RegistryClosedError:
             pass
         finally:
             # Whatever has ended it: nothing else wakes them.
             self._wake_all()
 
-    def _catch_up(self) -> set[TaskId]:
-        """Read new entries, and forget those that were evicted; return whose tasks changed."""
+    def _catch_up(self) -> None:
+        """Read new entries, wake those who follow their tasks, and forget what was evicted.
+
+        The reader and every subscription do so. The entries come to one of them only, which
+        therefore wakes the others, and itself: its task may be older than the entries.
+        """
         batch = self._feed.list_since(self._position)
         self._position = batch.watermark
         while self._order and self._order[0].seq <= batch.dropped_through:
@@ -149,7 +151,8 @@ class RegistryEventStream(TaskEventStream):
                 entries.clear()  # another task, after the removal of the one of this name
             entries.append(entry)
             self._order.append(entry)
-        return {entry.task_id for entry in batch.entries}
+            for changed in self._followers.get(entry.task_id, ()):
+                changed.set()
 
     def _forget(self, entry: TaskEvent) -> None:
         entries = self._entries.get(entry.task_id)
