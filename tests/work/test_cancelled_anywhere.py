@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
@@ -16,7 +17,8 @@ from opslifecycle import (
     OperationTerminalOutcome,
     Registry,
 )
-from opslifecycle.work import Operation, Process, Retry, Supervisor, current
+from opslifecycle.work import Operation, Process, Retry, Supervisor, current, lifecycle
+from opslifecycle.work.cancelling import unbroken
 from opslifecycle.work.jobs import Jobs
 
 from tests.support.audit import Audit, AuditedLoop, Cancelling, audit, run
@@ -229,3 +231,35 @@ def test_cancelling_threads_and_processes_at_every_step_of_the_block(how: str) -
             watch.check_end()
 
     assert at_every_step(scenario) >= 3
+
+
+@pytest.mark.parametrize("key", [None, "call-17"])
+def test_what_an_interrupt_abandons_in_a_thread_is_not_overtaken(
+    monkeypatch: pytest.MonkeyPatch, key: str | None
+) -> None:
+    registry = Registry()
+    register = registry.register_resumable_operation
+
+    def slow(*arguments: Any) -> None:
+        threading.Event().wait(0.2)
+        register(*arguments)
+        registered.set()
+
+    interrupts, registered = [MemoryError()], threading.Event()
+
+    async def interrupted(future: asyncio.Future[Any]) -> Any:
+        if interrupts:
+            # Nothing awaits the call any more, and its future is lost.
+            raise interrupts.pop()
+        return await unbroken(future)
+
+    async def main() -> None:
+        async with Supervisor(registry) as work:
+            with pytest.raises(MemoryError):
+                await work.start(len, "", key=key)
+
+    monkeypatch.setattr(registry, "register_resumable_operation", slow)
+    monkeypatch.setattr(lifecycle, "unbroken", interrupted)
+    asyncio.run(main())
+    assert registered.is_set()
+    assert registry.list_operations() == []

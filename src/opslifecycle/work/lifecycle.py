@@ -25,7 +25,7 @@ from opslifecycle.shell.engine import Engine
 from opslifecycle.shell.work import WorkCall, WorkDefinition
 from opslifecycle.sync.waits import Wait
 from opslifecycle.values.identifiers import AnyIdentifier, identifier_of_uuid
-from opslifecycle.work.cancelling import finished, unbroken
+from opslifecycle.work.cancelling import unbroken
 from opslifecycle.work.ends import NotStorableError, content_of
 from opslifecycle.work.machines import IdT, OutcomeT, ResultsT, WorkRegistry
 from opslifecycle.work.timeouts import is_timeout
@@ -73,8 +73,6 @@ class Lifecycle(Generic[IdT, OutcomeT, ResultsT]):
         self.registry, self._engine = registry, engine
         self.definition: WorkDefinition[IdT, OutcomeT, ResultsT] = definition
         self._threads: ThreadPoolExecutor | None = None
-        # The calls in threads that have not ended.
-        self._calling: set[asyncio.Future[None]] = set()
         self._calls = {each.method: self._call_of(each.method) for each in definition.calls()}
         self.given = dict(definition.given)
         self._watch: Callable[[IdT], Wait[OutcomeT]] = getattr(registry, definition.watch.method)
@@ -262,15 +260,17 @@ class Lifecycle(Generic[IdT, OutcomeT, ResultsT]):
             self._threads = ThreadPoolExecutor(_CALLING_THREADS_MAX, "opslifecycle-calls")
         loop = asyncio.get_running_loop()
         calling: asyncio.Future[None] = loop.run_in_executor(self._threads, method, *arguments)
-        self._calling.add(calling)
-        calling.add_done_callback(self._calling.discard)
         # `unbroken`, because a later call in another thread could overtake one that is abandoned.
         await unbroken(calling)
 
     async def calls_ended(self) -> None:
-        """Return once the calls in threads that are now in progress have ended."""
-        for each in [*self._calling]:
-            await finished(each, lambda: None)
+        """Return once the calls in threads that are now in progress have ended.
+
+        Those are included whose future an interrupt has kept from reaching the caller.
+        """
+        threads, self._threads = self._threads, None
+        if threads is not None:
+            await unbroken(asyncio.ensure_future(asyncio.to_thread(threads.shutdown)))
 
 
 def _is_one_of(outcome: object, kinds: tuple[object, ...]) -> bool:

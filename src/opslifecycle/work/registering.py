@@ -67,8 +67,9 @@ class Registering:
         except OpsLifecycleError:
             self._end_call(job)
             raise
-        except BaseException:
+        except BaseException as error:
             # The call may have taken effect, and no other caller has the id.
+            await self._after(error)
             await self._take_back(job)
             self._end_call(job)
             raise
@@ -140,7 +141,7 @@ class Registering:
                 raise
             return False
         except BaseException:
-            if registering is not None and await _has_registered(registering):
+            if registering is not None and await self._has_registered(registering):
                 await self._take_back(job)
             self._free_key(job)
             raise
@@ -174,7 +175,7 @@ class Registering:
         if call is None:
             await self._lifecycle.calls_ended()
             await self._take_back(job)
-        elif await _has_registered(call):
+        elif await self._has_registered(call):
             await self._take_back(job)
         self._free_key(job)
 
@@ -191,10 +192,19 @@ class Registering:
         """Erase an operation whose handle no caller receives."""
         await self._recorder.record(job, self._lifecycle.discard, job.id)
 
+    async def _has_registered(self, call: asyncio.Future[None]) -> bool:
+        """Wait until a call has ended; return whether it has registered a record, or may have."""
+        await finished(call, lambda: None)
+        # One that was interrupted may have taken effect, and one that a loop cancels while it shuts
+        # down, too.
+        error = None if call.cancelled() else call.exception()
+        await self._after(error)
+        return not isinstance(error, OpsLifecycleError)
 
-async def _has_registered(call: asyncio.Future[None]) -> bool:
-    """Wait until a call has ended; return whether it has registered a record, or may have."""
-    await finished(call, lambda: None)
-    # One that was interrupted may have taken effect, and one that a loop cancels while it shuts
-    # down, too.
-    return call.cancelled() or not isinstance(call.exception(), OpsLifecycleError)
+    async def _after(self, error: BaseException | None) -> None:
+        """Wait for a call that an interrupt may have left in a thread, where the next overtakes it.
+
+        A cancelled call has ended: its task has waited for it.
+        """
+        if not isinstance(error, asyncio.CancelledError | OpsLifecycleError | None):
+            await self._lifecycle.calls_ended()
