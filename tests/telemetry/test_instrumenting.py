@@ -225,6 +225,23 @@ def test_threads_on_one_operation_lose_no_event(store: Store | None, collected: 
     assert len(collected.spans()) == 20
 
 
+def test_an_action_has_its_name_also_if_the_authority_uses_it_itself(
+    tmp_path: Path, collected: Collected
+) -> None:
+    gates: ModuleType = package(
+        tmp_path, Path(__file__).parents[1] / "codegen/turnstile.yaml", "seen_turnstile",
+        ("  coin: {", "  register: {"),
+    )  # fmt: skip
+    with gates.GateRegistry() as registry:
+        collected.instrument(registry)
+        id = gates.GateId.new()
+        registry.install(id, "north")
+        registry.coin(id)
+        registry.scrap(id)
+    (span,) = collected.spans()
+    assert [name for name, _ in events_of(span)] == ["create", "register", "scrap"]
+
+
 def test_a_timer_is_observed(tmp_path: Path, collected: Collected) -> None:
     kettles: ModuleType = package(
         tmp_path, Path(__file__).parents[1] / "codegen/kettle.yaml", "seen_kettle",

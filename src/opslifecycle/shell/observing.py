@@ -41,6 +41,8 @@ Seen: TypeAlias = Ended[Hashable, object]
 
 #: The method of each authority that creates a record, and what machines call the command.
 _CREATING, _CREATE = "register", "create"
+#: What the method of an action begins with, if an authority uses the action's name itself.
+_RENAMED = "_do_"
 
 
 class _Observable(Protocol):
@@ -107,7 +109,8 @@ def action_of(command: Command[T]) -> str:
 
 def _action_of(decide: Decide[object]) -> str:
     """Return the name of an action, as the machine calls it."""
-    return _CREATE if decide.__name__ == _CREATING else decide.__name__
+    name = decide.__name__
+    return _CREATE if name == _CREATING else name.removeprefix(_RENAMED)
 
 
 class ObservedExecutor(Executor):
