@@ -54,7 +54,7 @@ def loan(tmp_path_factory: pytest.TempPathFactory) -> Any:
         "LoanId: {summary: Names one loan., type: int}",
     )
     source = ROOT / "tests/codegen/loan.yaml"
-    return package(tmp_path_factory.mktemp("loans"), source, "loan", numbers)
+    return package(tmp_path_factory.mktemp("loans"), source, "served_loan", numbers)
 
 
 @pytest.fixture
